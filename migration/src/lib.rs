@@ -1,0 +1,41 @@
+//! Rowlock's database schema, one file per step.
+//!
+//! A released step is frozen: a later change is a new step, written so that the release before it still runs on the new
+//! schema (expand, move, contract). The SQL is the subset that PostgreSQL and SQLite both read, so that both databases
+//! get the same tables and the same constraints; the database refuses by itself what the code must never do.
+
+pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
+
+mod m0001_accounts;
+mod m0002_catalogue;
+mod m0003_tickets;
+mod m0004_sales;
+
+use sea_orm_migration::prelude::*;
+
+/// Every step, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_accounts::Migration),
+            Box::new(m0002_catalogue::Migration),
+            Box::new(m0003_tickets::Migration),
+            Box::new(m0004_sales::Migration),
+        ]
+    }
+}
+
+/// Runs each statement in turn. sqlx's SQLite and PostgreSQL drivers both take several statements in one unprepared
+/// text, but then a failure does not say which one failed.
+async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    for statement in statements {
+        manager
+            .get_connection()
+            .execute_unprepared(statement)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The tables as the database has them, a file each.
+//!
+//! Knows nothing about rules or GraphQL: no entity derives a GraphQL trait, and no function here decides anything.
+
+pub mod customer;
+pub mod event;
+pub mod idempotency_key;
+pub mod order;
+pub mod order_item;
+pub mod organizer;
+pub mod ticket;
+pub mod ticket_import;
+pub mod ticket_type;

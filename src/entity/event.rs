@@ -1,0 +1,49 @@
+//! A performance with a sales window.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::ids::{EventId, OrganizerId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "events")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: EventId,
+    pub organizer_id: OrganizerId,
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    pub venue: String,
+    /// ISO 4217; every price of the event is in it.
+    pub currency: String,
+    /// IANA name, e.g. `Europe/Vienna`.
+    pub time_zone: String,
+    pub starts_at: DateTime<Utc>,
+    /// On sale from this instant …
+    pub sales_open_at: DateTime<Utc>,
+    /// … to just before this one.
+    pub sales_close_at: DateTime<Utc>,
+    pub tickets_per_order_max: i32,
+    pub status: Status,
+    /// One more with every change; an update names the version it was based on.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum Status {
+    #[sea_orm(string_value = "DRAFT")]
+    Draft,
+    #[sea_orm(string_value = "PUBLISHED")]
+    Published,
+    #[sea_orm(string_value = "CANCELLED")]
+    Cancelled,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,22 @@
+//! An addition of tickets that takes several transactions, which only SQLite needs: its tickets are hidden from every
+//! reader and every sale while its row stands here, and seen all at once when the row is deleted.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::ids::{EventId, ImportId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "ticket_imports")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub event_id: EventId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ImportId,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

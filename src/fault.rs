@@ -1,0 +1,57 @@
+//! A fault: a step that failed through nobody's choice.
+//!
+//! A refusal ("sold out") is a value and never comes here; a bug is an assertion. A fault names the step that failed and
+//! keeps its source for the log. It has no `Display` on purpose: `?` in a resolver would otherwise carry SQL text to the
+//! client.
+
+use sea_orm::DbErr;
+
+/// The step that failed, and why.
+#[derive(Debug)]
+pub struct Fault {
+    /// What was being done, as in "reading tickets".
+    pub step: &'static str,
+    pub source: DbErr,
+}
+
+/// Names the step that a database call was.
+pub trait Step<T> {
+    /// `step` completes the sentence "… failed".
+    fn step(self, step: &'static str) -> Result<T, Fault>;
+}
+
+impl<T> Step<T> for Result<T, DbErr> {
+    fn step(self, step: &'static str) -> Result<T, Fault> {
+        self.map_err(|source| Fault { step, source })
+    }
+}
+
+impl Fault {
+    /// The SQLSTATE of PostgreSQL, or SQLite's extended result code, where the database itself said no.
+    pub fn database_code(&self) -> Option<String> {
+        database_error(&self.source).and_then(|e| e.code().map(|c| c.into_owned()))
+    }
+
+    /// Whether the database refused the write because of the unique index or constraint of this name.
+    ///
+    /// SQLite names the columns instead of the constraint: `columns` is its text, as in `events.slug`.
+    pub fn is_unique_violation(&self, constraint: &str, columns: &str) -> bool {
+        database_error(&self.source).is_some_and(|e| {
+            e.is_unique_violation()
+                && match e.constraint() {
+                    Some(name) => name == constraint,
+                    None => e.message().ends_with(columns),
+                }
+        })
+    }
+}
+
+fn database_error(error: &DbErr) -> Option<&dyn sea_orm::sqlx::error::DatabaseError> {
+    match error {
+        DbErr::Conn(e) | DbErr::Exec(e) | DbErr::Query(e) => match e {
+            sea_orm::RuntimeErr::SqlxError(e) => e.as_database_error(),
+            sea_orm::RuntimeErr::Internal(_) => None,
+        },
+        _ => None,
+    }
+}

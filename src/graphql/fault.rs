@@ -1,0 +1,88 @@
+//! Top-level errors: our fault, or a request that makes no sense. Each carries `extensions.code`; none carries SQL or
+//! Rust text.
+
+use async_graphql::{Error, ErrorExtensions};
+
+use crate::{auth::Denial, fault::Fault};
+
+/// Every value that `extensions.code` can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The request is not GraphQL over HTTP: not JSON, or not of its shape.
+    BadRequest,
+    /// The document does not parse or does not fit the schema.
+    GraphqlValidationFailed,
+    /// An argument is not what it should be, such as an id that is no id.
+    BadUserInput,
+    /// The field needs a caller: send a token.
+    Unauthenticated,
+    /// The token is forged, malformed or for somebody else.
+    InvalidToken,
+    /// The token's time is over: get a new one.
+    TokenExpired,
+    /// The caller's role may not do this.
+    Forbidden,
+    /// The body is larger than the server takes.
+    PayloadTooLarge,
+    /// The body is not of a media type that the server reads.
+    UnsupportedMediaType,
+    /// Too many wait already: nothing happened, come back after `extensions.retryAfter` seconds.
+    Overloaded,
+    /// The request took too long and was given up; a query may be repeated, a write has an idempotency key.
+    Timeout,
+    /// The connection to the database was lost while a sale was being committed: repeat with the same key.
+    OutcomeUnknown,
+    /// Something is broken here; the request id in `extensions.requestId` finds it in the log.
+    Internal,
+}
+
+impl Code {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::InvalidToken => "INVALID_TOKEN",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::Overloaded => "OVERLOADED",
+            Self::Timeout => "TIMEOUT",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// An error with this code and a plain sentence.
+    pub fn error(self, message: impl Into<String>) -> Error {
+        Error::new(message).extend_with(|_, extensions| extensions.set("code", self.as_str()))
+    }
+}
+
+/// The one way from a fault to a client. The fault is logged here, where it is answered, and the client is told only
+/// that it happened.
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        tracing::error!(error = %fault.source, "{} failed", fault.step);
+        Code::Internal.error("something is broken here; the fault is logged under this request's id")
+    }
+}
+
+/// A denial says what is missing, never what is behind it.
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Unauthenticated => Code::Unauthenticated
+                .error("this needs a caller: send a token in the header Authorization: Bearer …"),
+            Denial::Forbidden { needs } => Code::Forbidden.error(format!(
+                "this needs a token of role {}",
+                match needs {
+                    crate::auth::Role::Customer => "customer",
+                    crate::auth::Role::Organizer => "organizer",
+                }
+            )),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Connecting to the database, and what one database needs and the other does not.
+//!
+//! PostgreSQL gives two kinds of connections: a pool for the catalogue and for reading, and the desk's own sessions, which
+//! are set so that they cannot hang. SQLite gives one writer, shared by all who write, and a pool of read-only ones
+//! beside it. Knows nothing about tables.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+/// How long to wait for a new connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a reader or the catalogue waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Readers beside SQLite's one writer.
+const SQLITE_READERS: u32 = 4;
+
+/// The sessions of the catalogue and of reading: nothing there may take longer than a person waits.
+const READING_SESSION: &[(&str, &str)] = &[
+    ("lock_timeout", "5s"),
+    ("statement_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+];
+
+/// The desk's sessions. Each line bounds how long somebody else's misfortune can hold a buyer.
+const SALES_SESSION: &[(&str, &str)] = &[
+    // An answered sale is on disk.
+    ("synchronous_commit", "on"),
+    // What SKIP LOCKED does not cover (a table locked by hand, a unique index) stops a batch no longer than this.
+    ("lock_timeout", "100ms"),
+    ("statement_timeout", "2s"),
+    // A process that was stopped in the middle of a batch keeps its rows this long.
+    ("idle_in_transaction_session_timeout", "2s"),
+    ("client_connection_check_interval", "1s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "1"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "5000"),
+    // The plan for an array of one is the plan for an array of many: planning each anew costs more than it finds.
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// Where the database is. Its password is never shown.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    url: String,
+    backend: DbBackend,
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DatabaseUrl({:?})", self.backend)
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = StoreError;
+
+    fn from_str(url: &str) -> Result<Self, StoreError> {
+        let (url, backend) = if let Some(rest) = url.strip_prefix("postgresql://") {
+            (format!("postgres://{rest}"), DbBackend::Postgres)
+        } else if url.starts_with("postgres://") {
+            (url.to_owned(), DbBackend::Postgres)
+        } else if url.starts_with("sqlite:") {
+            (url.to_owned(), DbBackend::Sqlite)
+        } else {
+            return Err(StoreError::UnknownScheme);
+        };
+        if backend == DbBackend::Sqlite && url.contains(":memory:") {
+            return Err(StoreError::InMemory);
+        }
+        Ok(Self { url, backend })
+    }
+}
+
+impl DatabaseUrl {
+    /// An SQLite file.
+    pub fn sqlite_file(path: &Path) -> Self {
+        Self {
+            url: format!("sqlite://{}", path.display()),
+            backend: DbBackend::Sqlite,
+        }
+    }
+
+    /// The SQLite file, or none for PostgreSQL.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        let rest = self.url.strip_prefix("sqlite:")?;
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        Some(rest.split('?').next().unwrap_or(rest).into())
+    }
+}
+
+/// Why the database cannot be used. The texts are for the operator who starts the server.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database URL must begin with postgres:// or sqlite:")]
+    UnknownScheme,
+    #[error(
+        "an SQLite database in memory cannot be shared by a writer and readers; name a file, as in sqlite:rowlock.db"
+    )]
+    InMemory,
+    #[error("another process is writing to {}; SQLite serves one server process, PostgreSQL any number", path.display())]
+    InUse { path: PathBuf },
+    #[error("the lock file {} cannot be used", path.display())]
+    LockFile {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the database cannot be reached")]
+    Connecting(#[source] DbErr),
+    #[error("the database's settings cannot be read")]
+    Settings(#[source] DbErr),
+    #[error(
+        "the database has {setting} = {value}: a sale that was answered could be lost in a crash. Set {setting} = on"
+    )]
+    NotDurable {
+        setting: &'static str,
+        value: String,
+    },
+    #[error("the database is a standby and takes no writes; name the primary")]
+    Standby,
+}
+
+/// The database, connected.
+#[derive(Debug)]
+pub struct Store {
+    url: DatabaseUrl,
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    /// Held as long as this process may write to the SQLite file.
+    _sole_writer: Option<File>,
+}
+
+impl Store {
+    /// # Errors
+    /// When the database cannot be reached or, for SQLite, another process writes to it.
+    pub async fn connect(url: &DatabaseUrl, connections_max: u32) -> Result<Self, StoreError> {
+        match url.backend {
+            DbBackend::Postgres => {
+                let pool = connect_postgres(url, connections_max, READING_SESSION).await?;
+                Ok(Self {
+                    url: url.clone(),
+                    reader: pool.clone(),
+                    writer: pool,
+                    _sole_writer: None,
+                })
+            }
+            _ => {
+                let lock = lock_sqlite_file(url)?;
+                let writer = connect_sqlite(url, 1, |options| {
+                    options
+                        .create_if_missing(true)
+                        .journal_mode(SqliteJournalMode::Wal)
+                        .synchronous(SqliteSynchronous::Full)
+                })
+                .await?;
+                let reader = connect_sqlite(url, SQLITE_READERS, |options| {
+                    options.pragma("query_only", "on")
+                })
+                .await?;
+                Ok(Self {
+                    url: url.clone(),
+                    reader,
+                    writer,
+                    _sole_writer: Some(lock),
+                })
+            }
+        }
+    }
+
+    /// Connections for statements that only read.
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// Connections for what the catalogue writes. On SQLite it is the one that the desk uses too: a transaction here
+    /// makes a sale wait, and must be short.
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    pub fn backend(&self) -> DbBackend {
+        self.url.backend
+    }
+
+    /// Connections of the desk's own, on the runtime that calls this.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached. On SQLite it is the one writer, which is there already.
+    pub async fn connect_sales(&self) -> Result<DatabaseConnection, StoreError> {
+        match self.backend() {
+            // Two, so that the next batch begins while sqlx still pings the last batch's connection.
+            DbBackend::Postgres => connect_postgres(&self.url, 2, SALES_SESSION).await,
+            _ => Ok(self.writer.clone()),
+        }
+    }
+
+    /// Refuses a database that could lose an answered sale.
+    ///
+    /// # Errors
+    /// When `fsync` or `full_page_writes` is off, or the server is a standby.
+    pub async fn require_durable(&self) -> Result<(), StoreError> {
+        if self.backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        for setting in ["fsync", "full_page_writes"] {
+            let value = self
+                .show(&format!("SELECT current_setting('{setting}')"))
+                .await?;
+            if value != "on" {
+                return Err(StoreError::NotDurable { setting, value });
+            }
+        }
+        match self
+            .show("SELECT pg_is_in_recovery()::text")
+            .await?
+            .as_str()
+        {
+            "false" => Ok(()),
+            _ => Err(StoreError::Standby),
+        }
+    }
+
+    async fn show(&self, sql: &str) -> Result<String, StoreError> {
+        self.reader
+            .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+            .await
+            .and_then(|row| {
+                row.ok_or_else(|| DbErr::RecordNotFound(sql.to_owned()))?
+                    .try_get_by_index(0)
+            })
+            .map_err(StoreError::Settings)
+    }
+}
+
+fn options(url: &DatabaseUrl, connections_max: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(&url.url);
+    options
+        .max_connections(connections_max)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A ping before every statement would double the round trips; a lost connection is an error like any other.
+        .test_before_acquire(false)
+        .sqlx_logging_level(tracing::log::LevelFilter::Debug)
+        .record_stmt_in_spans(false);
+    options
+}
+
+async fn connect_postgres(
+    url: &DatabaseUrl,
+    connections_max: u32,
+    session: &'static [(&'static str, &'static str)],
+) -> Result<DatabaseConnection, StoreError> {
+    let mut options = options(url, connections_max);
+    options.map_sqlx_postgres_opts(move |options| {
+        options
+            .application_name("rowlock")
+            .options(session.iter().copied())
+    });
+    Database::connect(options)
+        .await
+        .map_err(StoreError::Connecting)
+}
+
+async fn connect_sqlite(
+    url: &DatabaseUrl,
+    connections_max: u32,
+    set: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+) -> Result<DatabaseConnection, StoreError> {
+    let mut options = options(url, connections_max);
+    options
+        // The file is local: an idle connection costs nothing, a new one reads the schema again.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .map_sqlx_sqlite_opts(move |options| {
+            set(options.busy_timeout(ACQUIRE_TIMEOUT).foreign_keys(true))
+        });
+    Database::connect(options)
+        .await
+        .map_err(StoreError::Connecting)
+}
+
+/// Keeps a second process from writing to the same SQLite file, until the returned file is closed.
+fn lock_sqlite_file(url: &DatabaseUrl) -> Result<File, StoreError> {
+    let database = url.sqlite_path().unwrap_or_default();
+    let mut path = database.clone().into_os_string();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| StoreError::LockFile {
+            path: path.clone(),
+            source,
+        })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: database }),
+        Err(TryLockError::Error(source)) => Err(StoreError::LockFile { path, source }),
+    }
+}
