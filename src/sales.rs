@@ -67,6 +67,7 @@ pub struct Sales {
     queue: mpsc::Sender<Entry>,
     limits: Limits,
     store: Arc<Store>,
+    customers: Arc<Customers>,
     close: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<bool>,
 }
@@ -80,15 +81,27 @@ impl Sales {
         let (queue, commands) = mpsc::channel(limits.queue_len_max);
         let (close, closed) = oneshot::channel();
         let (ending, ended) = watch::channel(false);
-        let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::new(Customers::new()));
+        let customers = Arc::new(Customers::new());
+        let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::clone(&customers));
         let lane = Lane::new(Arc::clone(&store));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("desk".to_owned()).spawn(move || {
-            // Dropped at the end, also when that is a panic: then the server must not go on as if it could sell.
-            let _ending = Ending(ending);
-            runtime.block_on(desk.serve(lane, commands, closed));
-        })?;
-        Ok(Self { queue, limits, store, close: Mutex::new(Some(close)), ended })
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("desk".to_owned())
+            .spawn(move || {
+                // Dropped at the end, also when that is a panic: then the server must not go on as if it could sell.
+                let _ending = Ending(ending);
+                runtime.block_on(desk.serve(lane, commands, closed));
+            })?;
+        Ok(Self {
+            queue,
+            limits,
+            store,
+            customers,
+            close: Mutex::new(Some(close)),
+            ended,
+        })
     }
 
     /// Takes a command to its end. Dropping the future ends only the wait, not the sale.
@@ -97,17 +110,24 @@ impl Sales {
     /// See [`SaleFault`].
     pub async fn purchase(&self, command: Command) -> Result<Outcome, SaleFault> {
         let (entry, answer) = Entry::new(command, Instant::now() + self.limits.deadline);
-        self.queue.try_send(entry).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => SaleFault::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => SaleFault::Unavailable,
-        })?;
+        self.queue
+            .try_send(entry)
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => SaleFault::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => SaleFault::Unavailable,
+            })?;
         // The desk drops a slot only when it breaks down with the command in hand.
         answer.await.unwrap_or(Err(SaleFault::OutcomeUnknown))
     }
 
     /// Takes no new commands; [`Self::ended`] tells when those it has are answered.
     pub fn close(&self) {
-        if let Some(close) = self.close.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(close) = self
+            .close
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             let _ = close.send(());
         }
     }

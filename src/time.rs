@@ -9,5 +9,6 @@ pub fn now() -> DateTime<Utc> {
 
 /// Cuts off what the database would not keep, so that both databases give back what was written.
 pub fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
-    time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
+    time.duration_trunc(TimeDelta::microseconds(1))
+        .unwrap_or(time)
 }

@@ -50,7 +50,10 @@ pub enum Want {
     /// These, in the order of their ids, none twice.
     Tickets(Vec<TicketId>),
     /// Any `quantity` of a type.
-    AnyOf { ticket_type_id: TicketTypeId, quantity: usize },
+    AnyOf {
+        ticket_type_id: TicketTypeId,
+        quantity: usize,
+    },
 }
 
 impl Want {
@@ -111,7 +114,10 @@ impl Command {
                     hash.update(id.0.as_bytes());
                 }
             }
-            Want::AnyOf { ticket_type_id, quantity } => {
+            Want::AnyOf {
+                ticket_type_id,
+                quantity,
+            } => {
                 hash.update(b"\0any\0");
                 hash.update(ticket_type_id.0.as_bytes());
                 hash.update(quantity.to_be_bytes());
@@ -151,7 +157,8 @@ impl IdempotencyKey {
     pub fn new(key: &str) -> Option<Self> {
         // Four bytes a character at most: counting a megabyte of them would be work for nothing.
         let is_short = key.len() <= 4 * KEY_LEN_MAX && key.chars().count() <= KEY_LEN_MAX;
-        (!key.is_empty() && is_short && !key.chars().any(char::is_control)).then(|| Self(key.to_owned()))
+        (!key.is_empty() && is_short && !key.chars().any(char::is_control))
+            .then(|| Self(key.to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -170,7 +177,9 @@ impl Minted {
     fn new(quantity: usize) -> Self {
         Self {
             order_id: OrderId::mint(),
-            items: (0..quantity).map(|_| (OrderItemId::mint(), AdmissionCode::mint())).collect(),
+            items: (0..quantity)
+                .map(|_| (OrderItemId::mint(), AdmissionCode::mint()))
+                .collect(),
         }
     }
 }
@@ -201,9 +210,19 @@ mod tests {
     use super::*;
 
     fn command(key: &str, want: Want, total: Option<&str>) -> Result<Command, Malformed> {
-        let buyer = Account { issuer: "i".into(), subject: "s".into() };
+        let buyer = Account {
+            issuer: "i".into(),
+            subject: "s".into(),
+        };
         let event = EventId(uuid::Uuid::nil());
-        Command::new(event, buyer, key, Kind::PurchaseTickets, want, total.map(|t| t.parse().unwrap()))
+        Command::new(
+            event,
+            buyer,
+            key,
+            Kind::PurchaseTickets,
+            want,
+            total.map(|t| t.parse().unwrap()),
+        )
     }
 
     #[test]
@@ -221,7 +240,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_never_reaches_the_desk() {
         let a = TicketId::mint();
-        let any = |quantity| Want::AnyOf { ticket_type_id: TicketTypeId::mint(), quantity };
+        let any = |quantity| Want::AnyOf {
+            ticket_type_id: TicketTypeId::mint(),
+            quantity,
+        };
         for (key, want, error) in [
             ("", any(1), Malformed::Key),
             ("tab\there", any(1), Malformed::Key),

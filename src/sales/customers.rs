@@ -6,7 +6,9 @@
 use std::collections::HashSet;
 
 use quick_cache::sync::Cache;
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, sea_query::Expr,
+};
 
 use super::{
     lane::{DATABASE_WAIT_MAX, bounded},
@@ -29,7 +31,9 @@ pub struct Customers {
 
 impl Customers {
     pub fn new() -> Self {
-        Self { known: Cache::new(CACHE_LEN_MAX) }
+        Self {
+            known: Cache::new(CACHE_LEN_MAX),
+        }
     }
 
     pub fn known(&self, account: &Account) -> Option<CustomerId> {
@@ -44,7 +48,11 @@ impl Customers {
     ) -> Result<Vec<(Account, CustomerId)>, Fault> {
         let mut found = read(db, &accounts).await?;
         let known: HashSet<&Account> = found.iter().map(|(account, _)| account).collect();
-        let new: HashSet<Account> = accounts.iter().filter(|account| !known.contains(account)).cloned().collect();
+        let new: HashSet<Account> = accounts
+            .iter()
+            .filter(|account| !known.contains(account))
+            .cloned()
+            .collect();
         if !new.is_empty() {
             let created_at = crate::time::now();
             let rows = new.iter().map(|account| customer::Model {
@@ -55,7 +63,13 @@ impl Customers {
             });
             let backend = db.get_database_backend();
             let statement = sql::insert_customers(backend, rows);
-            bounded(backend, DATABASE_WAIT_MAX, "writing customers", db.execute_raw(statement)).await?;
+            bounded(
+                backend,
+                DATABASE_WAIT_MAX,
+                "writing customers",
+                db.execute_raw(statement),
+            )
+            .await?;
             // Another process may have been first: what the database holds counts.
             found.extend(read(db, &new).await?);
         }
@@ -67,7 +81,10 @@ impl Customers {
 }
 
 /// The id of an account that has bought before.
-pub async fn find(db: &impl ConnectionTrait, account: &Account) -> Result<Option<CustomerId>, Fault> {
+pub async fn find(
+    db: &impl ConnectionTrait,
+    account: &Account,
+) -> Result<Option<CustomerId>, Fault> {
     customer::Entity::find()
         .filter(customer::Column::Issuer.eq(&account.issuer))
         .filter(customer::Column::Subject.eq(&account.subject))
@@ -77,19 +94,40 @@ pub async fn find(db: &impl ConnectionTrait, account: &Account) -> Result<Option
         .step("reading a customer")
 }
 
-async fn read(db: &DatabaseConnection, accounts: &HashSet<Account>) -> Result<Vec<(Account, CustomerId)>, Fault> {
+async fn read(
+    db: &DatabaseConnection,
+    accounts: &HashSet<Account>,
+) -> Result<Vec<(Account, CustomerId)>, Fault> {
     let backend = db.get_database_backend();
     let rows = accounts
         .iter()
-        .map(|account| vec![account.issuer.clone().into(), account.subject.clone().into()])
+        .map(|account| {
+            vec![
+                account.issuer.clone().into(),
+                account.subject.clone().into(),
+            ]
+        })
         .collect();
     let (source, values) = bulk::rows_source(backend, &[Kind::Text, Kind::Text], rows);
     let query = customer::Entity::find()
-        .filter(Expr::cust_with_values(format!("(issuer, subject) IN ({source})"), values))
+        .filter(Expr::cust_with_values(
+            format!("(issuer, subject) IN ({source})"),
+            values,
+        ))
         .all(db);
-    Ok(bounded(backend, DATABASE_WAIT_MAX, "reading customers", query)
-        .await?
-        .into_iter()
-        .map(|row| (Account { issuer: row.issuer, subject: row.subject }, row.id))
-        .collect())
+    Ok(
+        bounded(backend, DATABASE_WAIT_MAX, "reading customers", query)
+            .await?
+            .into_iter()
+            .map(|row| {
+                (
+                    Account {
+                        issuer: row.issuer,
+                        subject: row.subject,
+                    },
+                    row.id,
+                )
+            })
+            .collect(),
+    )
 }

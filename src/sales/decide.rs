@@ -40,7 +40,9 @@ pub struct Facts {
 impl Facts {
     /// How many tickets were picked of a type.
     pub fn picked(&self, event_id: EventId, ticket_type_id: TicketTypeId) -> usize {
-        self.picks.get(&(event_id, ticket_type_id)).map_or(0, |picks| picks.tickets.len())
+        self.picks
+            .get(&(event_id, ticket_type_id))
+            .map_or(0, |picks| picks.tickets.len())
     }
 }
 
@@ -151,15 +153,30 @@ struct Given {
 
 impl Given {
     fn note(&mut self, request: &Request<'_>, placed: &PlacedOrder) {
-        self.tickets.extend(placed.items.iter().map(|item| (item.event_id, item.ticket_id)));
+        self.tickets.extend(
+            placed
+                .items
+                .iter()
+                .map(|item| (item.event_id, item.ticket_id)),
+        );
         let fingerprint = request.command.fingerprint();
-        self.keys.insert(key_of(request), KeyFacts { fingerprint, order_id: placed.order.id });
+        self.keys.insert(
+            key_of(request),
+            KeyFacts {
+                fingerprint,
+                order_id: placed.order.id,
+            },
+        );
     }
 }
 
 fn key_of(request: &Request<'_>) -> (EventId, CustomerId, String) {
     let command = request.command;
-    (command.event_id, request.customer_id, command.key.as_str().to_owned())
+    (
+        command.event_id,
+        request.customer_id,
+        command.key.as_str().to_owned(),
+    )
 }
 
 fn decide_one(facts: &Facts, given: &Given, request: &Request<'_>) -> Decision {
@@ -179,9 +196,10 @@ fn decide_one(facts: &Facts, given: &Given, request: &Request<'_>) -> Decision {
     };
     let chosen = match &command.want {
         Want::Tickets(ids) => choose_named(facts, given, command.event_id, ids),
-        Want::AnyOf { ticket_type_id, quantity } => {
-            choose_any(facts, given, (command.event_id, *ticket_type_id), *quantity)
-        }
+        Want::AnyOf {
+            ticket_type_id,
+            quantity,
+        } => choose_any(facts, given, (command.event_id, *ticket_type_id), *quantity),
     };
     match chosen {
         Ok(tickets) => place(facts, event, request, &tickets),
@@ -194,7 +212,10 @@ fn refused(refusal: Refusal) -> Decision {
 }
 
 fn event_on_sale<'a>(facts: &'a Facts, command: &Command) -> Result<&'a EventFacts, Refusal> {
-    let event = facts.events.get(&command.event_id).ok_or(Refusal::UnknownEvent)?;
+    let event = facts
+        .events
+        .get(&command.event_id)
+        .ok_or(Refusal::UnknownEvent)?;
     match event.status {
         // Drafts do not exist for buyers.
         event::Status::Draft => return Err(Refusal::UnknownEvent),
@@ -202,19 +223,30 @@ fn event_on_sale<'a>(facts: &'a Facts, command: &Command) -> Result<&'a EventFac
         event::Status::Published => {}
     }
     if facts.now < event.sales_open_at {
-        return Err(Refusal::NotOnSaleYet { opens_at: event.sales_open_at });
+        return Err(Refusal::NotOnSaleYet {
+            opens_at: event.sales_open_at,
+        });
     }
     if facts.now >= event.sales_close_at {
-        return Err(Refusal::SaleOver { closed_at: event.sales_close_at });
+        return Err(Refusal::SaleOver {
+            closed_at: event.sales_close_at,
+        });
     }
     if command.want.quantity() > event.tickets_per_order_max {
-        return Err(Refusal::TooManyTickets { max: event.tickets_per_order_max });
+        return Err(Refusal::TooManyTickets {
+            max: event.tickets_per_order_max,
+        });
     }
     Ok(event)
 }
 
 /// All of the named tickets, or why not. One refused ticket refuses the order, whatever is undecided beside it.
-fn choose_named(facts: &Facts, given: &Given, event_id: EventId, ids: &[TicketId]) -> Result<Vec<TicketId>, Decision> {
+fn choose_named(
+    facts: &Facts,
+    given: &Given,
+    event_id: EventId,
+    ids: &[TicketId],
+) -> Result<Vec<TicketId>, Decision> {
     let mut refusals = Vec::new();
     let mut is_undecided = false;
     for &id in ids {
@@ -287,7 +319,9 @@ fn choose_any(
         let mut named: Vec<TicketId> = facts
             .locked
             .iter()
-            .filter(|((event, _), ticket)| *event == event_id && ticket.ticket_type_id == ticket_type_id)
+            .filter(|((event, _), ticket)| {
+                *event == event_id && ticket.ticket_type_id == ticket_type_id
+            })
             .map(|((_, id), _)| *id)
             .filter(|id| !chosen.contains(id) && is_free(id))
             .collect();
@@ -306,8 +340,16 @@ fn choose_any(
 }
 
 /// The order for tickets that are free.
-fn place(facts: &Facts, event: &EventFacts, request: &Request<'_>, tickets: &[TicketId]) -> Decision {
-    let Request { command, customer_id } = *request;
+fn place(
+    facts: &Facts,
+    event: &EventFacts,
+    request: &Request<'_>,
+    tickets: &[TicketId],
+) -> Decision {
+    let Request {
+        command,
+        customer_id,
+    } = *request;
     let event_id = command.event_id;
     let minted = &command.minted;
     let currency = event.currency.code();
@@ -334,8 +376,14 @@ fn place(facts: &Facts, event: &EventFacts, request: &Request<'_>, tickets: &[Ti
         .collect();
     // A price is bounded so that a full order's total fits; the catalogue refuses others.
     let total_minor = items.iter().map(|item| item.unit_price_minor).sum();
-    let total = Money { minor: total_minor, currency: event.currency };
-    if command.expected_total.is_some_and(|expected| expected != total.decimal()) {
+    let total = Money {
+        minor: total_minor,
+        currency: event.currency,
+    };
+    if command
+        .expected_total
+        .is_some_and(|expected| expected != total.decimal())
+    {
         return refused(Refusal::PriceChanged { total });
     }
     Decision::Sold(PlacedOrder {

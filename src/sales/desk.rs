@@ -65,9 +65,21 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub fn new(command: Command, deadline: Instant) -> (Self, oneshot::Receiver<Result<Outcome, SaleFault>>) {
+    pub fn new(
+        command: Command,
+        deadline: Instant,
+    ) -> (Self, oneshot::Receiver<Result<Outcome, SaleFault>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { command, customer_id: None, deadline, is_doubtful: false, reply }, answer)
+        (
+            Self {
+                command,
+                customer_id: None,
+                deadline,
+                is_doubtful: false,
+                reply,
+            },
+            answer,
+        )
     }
 
     /// The command was decided: its key was read behind its gate, so that no doubt is left.
@@ -98,11 +110,20 @@ pub struct Desk {
 impl Desk {
     pub fn new(limits: Limits, store: Arc<Store>, customers: Arc<Customers>) -> Arc<Self> {
         let waiting = Waiting::new(&limits, store);
-        Arc::new(Self { limits, waiting, customers })
+        Arc::new(Self {
+            limits,
+            waiting,
+            customers,
+        })
     }
 
     /// Serves the queue until it is closed and empty and nobody waits any more.
-    pub async fn serve(self: Arc<Self>, mut lane: Lane, mut queue: mpsc::Receiver<Entry>, mut close: oneshot::Receiver<()>) {
+    pub async fn serve(
+        self: Arc<Self>,
+        mut lane: Lane,
+        mut queue: mpsc::Receiver<Entry>,
+        mut close: oneshot::Receiver<()>,
+    ) {
         loop {
             let first = tokio::select! {
                 first = queue.recv() => first,
@@ -141,12 +162,20 @@ impl Desk {
             }
             match self.attempt(lane, &mut part, trust).await {
                 Ok(settled) => self.answer(part, settled),
-                Err(failure) => parts.extend(self.recover(lane, part, trust, failure, &mut splits_left).await),
+                Err(failure) => parts.extend(
+                    self.recover(lane, part, trust, failure, &mut splits_left)
+                        .await,
+                ),
             }
         }
     }
 
-    async fn attempt(&self, lane: &mut Lane, part: &mut [Entry], trust: Trust) -> Result<Vec<Settled>, Failure> {
+    async fn attempt(
+        &self,
+        lane: &mut Lane,
+        part: &mut [Entry],
+        trust: Trust,
+    ) -> Result<Vec<Settled>, Failure> {
         let db = lane.connection().await?;
         self.identify(&db, part).await?;
         let tx = Transaction::begin(&db).await?;
@@ -154,7 +183,11 @@ impl Desk {
     }
 
     /// Finds out who the buyers are.
-    pub async fn identify(&self, db: &sea_orm::DatabaseConnection, part: &mut [Entry]) -> Result<(), Fault> {
+    pub async fn identify(
+        &self,
+        db: &sea_orm::DatabaseConnection,
+        part: &mut [Entry],
+    ) -> Result<(), Fault> {
         for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
             entry.customer_id = self.customers.known(&entry.command.buyer);
         }
@@ -166,7 +199,12 @@ impl Desk {
         if unknown.is_empty() {
             return Ok(());
         }
-        let found: HashMap<Account, CustomerId> = self.customers.identify(db, unknown).await?.into_iter().collect();
+        let found: HashMap<Account, CustomerId> = self
+            .customers
+            .identify(db, unknown)
+            .await?
+            .into_iter()
+            .collect();
         for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
             entry.customer_id = found.get(&entry.command.buyer).copied();
         }
@@ -179,8 +217,12 @@ impl Desk {
         for (mut entry, settled) in part.into_iter().zip(settled) {
             match settled {
                 Settled::Decided(Decision::Sold(placed)) => entry.decided(Outcome::Sold(placed)),
-                Settled::Decided(Decision::Repeated(order_id)) => entry.decided(Outcome::Repeated(order_id)),
-                Settled::Decided(Decision::Refused(refusals)) => entry.decided(Outcome::Refused(refusals)),
+                Settled::Decided(Decision::Repeated(order_id)) => {
+                    entry.decided(Outcome::Repeated(order_id))
+                }
+                Settled::Decided(Decision::Refused(refusals)) => {
+                    entry.decided(Outcome::Refused(refusals))
+                }
                 Settled::Decided(Decision::Undecided) => entry.given_up(Late::Contended),
                 Settled::Blocked { by, is_new } => {
                     entry.is_doubtful &= !is_new;
@@ -225,7 +267,8 @@ impl Desk {
             Cause::SecondOwner if trust == Trust::Status => vec![(part, Trust::Owners)],
             // Somebody writes to the database by hand at this moment.
             Cause::SecondOwner | Cause::TimedOut if len == 1 || *splits_left == 0 => {
-                part.into_iter().for_each(|entry| entry.given_up(Late::Contended));
+                part.into_iter()
+                    .for_each(|entry| entry.given_up(Late::Contended));
                 Vec::new()
             }
             Cause::SecondOwner | Cause::TimedOut => {
@@ -234,7 +277,8 @@ impl Desk {
             }
             Cause::Data if len == 1 => {
                 tracing::error!(error = %failure.fault.source, "a sale cannot be written: {} failed", failure.fault.step);
-                part.into_iter().for_each(|entry| entry.given_up(Late::Broken));
+                part.into_iter()
+                    .for_each(|entry| entry.given_up(Late::Broken));
                 Vec::new()
             }
             Cause::Data => halves(part, trust),
@@ -247,7 +291,9 @@ pub fn requests(part: &[Entry]) -> Vec<Request<'_>> {
     part.iter()
         .map(|entry| Request {
             command: &entry.command,
-            customer_id: entry.customer_id.expect("every buyer of a batch is identified before its transaction"),
+            customer_id: entry
+                .customer_id
+                .expect("every buyer of a batch is identified before its transaction"),
         })
         .collect()
 }
@@ -255,7 +301,8 @@ pub fn requests(part: &[Entry]) -> Vec<Request<'_>> {
 /// Withdraws commands whose deadline has passed, before any lock is taken for them.
 pub fn give_up_late(part: Vec<Entry>, late: Late) -> Vec<Entry> {
     let now = Instant::now();
-    let (in_time, too_late): (Vec<Entry>, Vec<Entry>) = part.into_iter().partition(|entry| now < entry.deadline);
+    let (in_time, too_late): (Vec<Entry>, Vec<Entry>) =
+        part.into_iter().partition(|entry| now < entry.deadline);
     too_late.into_iter().for_each(|entry| entry.given_up(late));
     in_time
 }

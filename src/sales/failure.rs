@@ -30,23 +30,37 @@ pub enum Cause {
 impl Failure {
     pub fn of(fault: Fault) -> Self {
         let cause = cause_of(&fault);
-        Self { fault, cause, is_commit_unknown: false }
+        Self {
+            fault,
+            cause,
+            is_commit_unknown: false,
+        }
     }
 
     /// A failed COMMIT whose connection is gone may have happened; one that the database refused has not.
     pub fn at_commit(fault: Fault) -> Self {
         let failure = Self::of(fault);
-        Self { is_commit_unknown: failure.cause == Cause::Lost, ..failure }
+        Self {
+            is_commit_unknown: failure.cause == Cause::Lost,
+            ..failure
+        }
     }
 
     pub fn bug(step: &'static str) -> Self {
         let source = DbErr::Custom("the code contradicts itself; this is a bug".to_owned());
-        Self { fault: Fault { step, source }, cause: Cause::Data, is_commit_unknown: false }
+        Self {
+            fault: Fault { step, source },
+            cause: Cause::Data,
+            is_commit_unknown: false,
+        }
     }
 }
 
 fn cause_of(fault: &Fault) -> Cause {
-    if fault.is_unique_violation("order_items_one_owner", "order_items.event_id, order_items.ticket_id") {
+    if fault.is_unique_violation(
+        "order_items_one_owner",
+        "order_items.event_id, order_items.ticket_id",
+    ) {
         return Cause::SecondOwner;
     }
     match fault.database_code() {
@@ -65,7 +79,12 @@ fn cause_of_code(code: &str) -> Cause {
         // A session ended by a timeout; a fail-over that left us on a standby; SQLITE_IOERR, SQLITE_FULL.
         "25P03" | "25006" | "10" | "13" => Cause::Lost,
         // Connection exceptions, insufficient resources, operator intervention, system errors.
-        _ if ["08", "53", "57", "58"].iter().any(|class| code.len() == 5 && code.starts_with(class)) => Cause::Lost,
+        _ if ["08", "53", "57", "58"]
+            .iter()
+            .any(|class| code.len() == 5 && code.starts_with(class)) =>
+        {
+            Cause::Lost
+        }
         _ => Cause::Data,
     }
 }
@@ -74,7 +93,9 @@ fn is_connection_lost(error: &DbErr) -> bool {
     match error {
         DbErr::ConnectionAcquire(_) => true,
         DbErr::Conn(RuntimeErr::Internal(_)) => true,
-        DbErr::Conn(RuntimeErr::SqlxError(e)) | DbErr::Exec(RuntimeErr::SqlxError(e)) | DbErr::Query(RuntimeErr::SqlxError(e)) => {
+        DbErr::Conn(RuntimeErr::SqlxError(e))
+        | DbErr::Exec(RuntimeErr::SqlxError(e))
+        | DbErr::Query(RuntimeErr::SqlxError(e)) => {
             matches!(
                 **e,
                 sqlx::Error::Io(_)

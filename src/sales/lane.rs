@@ -32,10 +32,14 @@ impl Lane {
         if let Some(open) = &self.open {
             return Ok(open.clone());
         }
-        let opened = self.store.connect_sales().await.map_err(|error| match error {
-            StoreError::Connecting(source) => source,
-            other => DbErr::Conn(RuntimeErr::Internal(other.to_string())),
-        });
+        let opened = self
+            .store
+            .connect_sales()
+            .await
+            .map_err(|error| match error {
+                StoreError::Connecting(source) => source,
+                other => DbErr::Conn(RuntimeErr::Internal(other.to_string())),
+            });
         let opened = opened.step("connecting to the database")?;
         Ok(self.open.insert(opened).clone())
     }
@@ -65,6 +69,9 @@ pub async fn bounded<T>(
     }
     match tokio::time::timeout(wait_max, call).await {
         Ok(answer) => answer.step(step),
-        Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!("no answer within {wait_max:?}")))).step(step),
+        Err(_) => Err(DbErr::Conn(RuntimeErr::Internal(format!(
+            "no answer within {wait_max:?}"
+        ))))
+        .step(step),
     }
 }

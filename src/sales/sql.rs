@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select, Statement, Value,
+    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Select, Statement, Value,
     sea_query::{ArrayType, Expr, LockBehavior, LockType},
 };
 
@@ -16,7 +17,8 @@ use crate::{
 };
 
 /// Tickets still being imported do not exist yet; see [`crate::entity::ticket_import`]. PostgreSQL never has any.
-const SQLITE_IMPORTED: &str = "(import_id IS NULL OR import_id NOT IN (SELECT id FROM ticket_imports))";
+const SQLITE_IMPORTED: &str =
+    "(import_id IS NULL OR import_id NOT IN (SELECT id FROM ticket_imports))";
 
 /// SQLite's time in the form in which sqlx writes times, to the millisecond, which is as fine as its clock is.
 const SQLITE_NOW: &str = "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')";
@@ -38,7 +40,11 @@ pub struct GateRow {
 
 /// Waits for an advisory lock, held to the transaction's end.
 pub fn wait_for_advisory_lock(key: i64) -> Statement {
-    Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_advisory_xact_lock($1)", [key.into()])
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT pg_advisory_xact_lock($1)",
+        [key.into()],
+    )
 }
 
 /// How long statements of this transaction may wait for a lock, and take in all, in milliseconds.
@@ -46,14 +52,20 @@ pub fn set_timeouts(lock_timeout_ms: u128, statement_timeout_ms: u128) -> Statem
     Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)",
-        [lock_timeout_ms.to_string().into(), statement_timeout_ms.to_string().into()],
+        [
+            lock_timeout_ms.to_string().into(),
+            statement_timeout_ms.to_string().into(),
+        ],
     )
 }
 
 /// Those of these tickets that can be locked without waiting and are not sold, locked, in the order of their ids.
 ///
 /// A sold ticket is left alone: locking it would write to its row, and in a burst most buyers want a ticket that is sold.
-pub fn lock_free_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
+pub fn lock_free_tickets(
+    backend: DbBackend,
+    wanted: &[(EventId, TicketId)],
+) -> Select<ticket::Entity> {
     let query = named(backend, wanted).filter(ticket::Column::Status.ne(ticket::Status::Sold));
     skip_locked(query)
 }
@@ -158,7 +170,10 @@ impl Free {
     fn postgres(self) -> (&'static str, &'static str) {
         match self {
             Self::Available => ("status = 'AVAILABLE'", "id"),
-            Self::Expired => ("status = 'HELD' AND held_until <= statement_timestamp()", "held_until"),
+            Self::Expired => (
+                "status = 'HELD' AND held_until <= statement_timestamp()",
+                "held_until",
+            ),
         }
     }
 
@@ -215,11 +230,17 @@ fn any_of_arrays(wanted: &[AnyOf]) -> [Value; 3] {
 }
 
 fn bigint_array(numbers: impl Iterator<Item = i64>) -> Value {
-    Value::Array(ArrayType::BigInt, Some(Box::new(numbers.map(Value::from).collect())))
+    Value::Array(
+        ArrayType::BigInt,
+        Some(Box::new(numbers.map(Value::from).collect())),
+    )
 }
 
 fn uuid_array(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
-    Value::Array(ArrayType::Uuid, Some(Box::new(ids.map(Value::from).collect())))
+    Value::Array(
+        ArrayType::Uuid,
+        Some(Box::new(ids.map(Value::from).collect())),
+    )
 }
 
 /// The time, and each event that exists. Read after the last lock: `clock_timestamp()` is the time of the statement, where
@@ -256,24 +277,41 @@ pub struct EventRow {
 }
 
 /// Name and price of each ticket type.
-pub fn read_ticket_types(backend: DbBackend, ids: &[(EventId, TicketTypeId)]) -> Select<crate::entity::ticket_type::Entity> {
-    let pairs = ids.iter().map(|(event, ticket_type)| (event.0, ticket_type.0));
-    crate::entity::ticket_type::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+pub fn read_ticket_types(
+    backend: DbBackend,
+    ids: &[(EventId, TicketTypeId)],
+) -> Select<crate::entity::ticket_type::Entity> {
+    let pairs = ids
+        .iter()
+        .map(|(event, ticket_type)| (event.0, ticket_type.0));
+    crate::entity::ticket_type::Entity::find().filter(is_one_of_pairs(
+        backend,
+        ("event_id", "id"),
+        pairs,
+    ))
 }
 
 /// The idempotency keys of these that are bound.
-pub fn read_keys(backend: DbBackend, keys: &[(EventId, CustomerId, String)]) -> Select<idempotency_key::Entity> {
+pub fn read_keys(
+    backend: DbBackend,
+    keys: &[(EventId, CustomerId, String)],
+) -> Select<idempotency_key::Entity> {
     let rows = keys
         .iter()
         .map(|(event, customer, key)| vec![event.0.into(), customer.0.into(), key.clone().into()])
         .collect();
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid, Kind::Text], rows);
-    idempotency_key::Entity::find()
-        .filter(Expr::cust_with_values(format!("(event_id, customer_id, key) IN ({source})"), values))
+    idempotency_key::Entity::find().filter(Expr::cust_with_values(
+        format!("(event_id, customer_id, key) IN ({source})"),
+        values,
+    ))
 }
 
 /// Which of these tickets have an owner by the order items, whatever their own status says.
-pub fn find_owned(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Select<order_item::Entity> {
+pub fn find_owned(
+    backend: DbBackend,
+    tickets: &[(EventId, TicketId)],
+) -> Select<order_item::Entity> {
     let pairs = tickets.iter().map(|(event, ticket)| (event.0, ticket.0));
     order_item::Entity::find()
         .filter(order_item::Column::Status.eq(order_item::Status::Active))
@@ -282,7 +320,10 @@ pub fn find_owned(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Select
 
 /// Marks tickets sold.
 pub fn mark_sold(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Statement {
-    let rows = tickets.iter().map(|(event, id)| vec![event.0.into(), id.0.into()]).collect();
+    let rows = tickets
+        .iter()
+        .map(|(event, id)| vec![event.0.into(), id.0.into()])
+        .collect();
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
     Statement::from_sql_and_values(
         backend,
@@ -294,7 +335,10 @@ pub fn mark_sold(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Stateme
     )
 }
 
-pub fn insert_orders<'a>(backend: DbBackend, orders: impl Iterator<Item = &'a order::Model>) -> Statement {
+pub fn insert_orders<'a>(
+    backend: DbBackend,
+    orders: impl Iterator<Item = &'a order::Model>,
+) -> Statement {
     bulk::insert(
         backend,
         "orders",
@@ -325,7 +369,10 @@ pub fn insert_orders<'a>(backend: DbBackend, orders: impl Iterator<Item = &'a or
     )
 }
 
-pub fn insert_order_items<'a>(backend: DbBackend, items: impl Iterator<Item = &'a order_item::Model>) -> Statement {
+pub fn insert_order_items<'a>(
+    backend: DbBackend,
+    items: impl Iterator<Item = &'a order_item::Model>,
+) -> Statement {
     bulk::insert(
         backend,
         "order_items",
@@ -360,7 +407,10 @@ pub fn insert_order_items<'a>(backend: DbBackend, items: impl Iterator<Item = &'
     )
 }
 
-pub fn insert_keys(backend: DbBackend, keys: impl Iterator<Item = idempotency_key::Model>) -> Statement {
+pub fn insert_keys(
+    backend: DbBackend,
+    keys: impl Iterator<Item = idempotency_key::Model>,
+) -> Statement {
     bulk::insert(
         backend,
         "idempotency_keys",
@@ -390,7 +440,10 @@ pub fn insert_keys(backend: DbBackend, keys: impl Iterator<Item = idempotency_ke
 
 /// Gives each account that has no id yet the id beside it. A statement of its own, outside the sale: a unique index makes
 /// an insert wait for whoever inserts the same row, and that must not happen while a sale holds its locks.
-pub fn insert_customers(backend: DbBackend, customers: impl Iterator<Item = crate::entity::customer::Model>) -> Statement {
+pub fn insert_customers(
+    backend: DbBackend,
+    customers: impl Iterator<Item = crate::entity::customer::Model>,
+) -> Statement {
     let mut statement = bulk::insert(
         backend,
         "customers",
@@ -412,6 +465,8 @@ pub fn insert_customers(backend: DbBackend, customers: impl Iterator<Item = crat
             .collect(),
     );
     // Without a WHERE, SQLite would read the ON of the conflict clause as a join's.
-    statement.sql.push_str(" WHERE true ON CONFLICT (issuer, subject) DO NOTHING");
+    statement
+        .sql
+        .push_str(" WHERE true ON CONFLICT (issuer, subject) DO NOTHING");
     statement
 }

@@ -103,7 +103,10 @@ impl Waiting {
     }
 
     /// A connection for waiting; the second time around, one of fewer.
-    async fn permits(&self, is_first_wait: bool) -> (Option<SemaphorePermit<'_>>, SemaphorePermit<'_>) {
+    async fn permits(
+        &self,
+        is_first_wait: bool,
+    ) -> (Option<SemaphorePermit<'_>>, SemaphorePermit<'_>) {
         const OPEN: &str = "the semaphores of the waiting room are never closed";
         let stubborn = match is_first_wait {
             true => None,
@@ -113,12 +116,19 @@ impl Waiting {
     }
 
     fn take_lane(&self) -> Lane {
-        let idle = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         idle.unwrap_or_else(|| Lane::new(Arc::clone(&self.store)))
     }
 
     fn return_lane(&self, lane: Lane) {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
+        self.lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(lane);
     }
 }
 
@@ -127,7 +137,11 @@ pub fn park(desk: &Arc<Desk>, entry: Entry, by: Blocker) {
     let len_max = desk.waiting.len_max;
     let key = Key::Blocked(by);
     let mut room = desk.waiting.room();
-    let event_len = room.len_by_event.get(&entry.command.event_id).copied().unwrap_or(0);
+    let event_len = room
+        .len_by_event
+        .get(&entry.command.event_id)
+        .copied()
+        .unwrap_or(0);
     let group_len = room.groups.get(&key).map_or(0, |group| group.members.len());
     // Where the outcome is in doubt, giving up answers nothing.
     let is_full = room.len >= len_max || event_len >= len_max / 2 || group_len >= len_max / 4;
@@ -158,7 +172,9 @@ pub fn park_batch(desk: &Arc<Desk>, part: Vec<Entry>) {
         start(desk, key);
     }
     drop(room);
-    refused.into_iter().for_each(|entry| entry.given_up(Late::Unreachable));
+    refused
+        .into_iter()
+        .for_each(|entry| entry.given_up(Late::Unreachable));
 }
 
 fn start(desk: &Arc<Desk>, key: Key) {
@@ -177,7 +193,10 @@ impl Room {
                 false
             }
             hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Group { members: vec![entry], late });
+                vacant.insert(Group {
+                    members: vec![entry],
+                    late,
+                });
                 true
             }
         }
@@ -195,7 +214,9 @@ impl Room {
 
     /// Takes up to `len_max` members out of a group, in order of arrival.
     fn take(&mut self, key: &Key, len_max: usize) -> Vec<Entry> {
-        let Some(group) = self.groups.get_mut(key) else { return Vec::new() };
+        let Some(group) = self.groups.get_mut(key) else {
+            return Vec::new();
+        };
         let len = group.members.len().min(len_max);
         let taken: Vec<Entry> = group.members.drain(..len).collect();
         for entry in &taken {
@@ -206,10 +227,14 @@ impl Room {
 
     /// Removes members whose deadline has passed, and the group itself when none is left. The next deadline of the others.
     fn prune(&mut self, key: &Key) -> (Vec<Entry>, Late, Option<Instant>) {
-        let Some(group) = self.groups.get_mut(key) else { return (Vec::new(), Late::Contended, None) };
+        let Some(group) = self.groups.get_mut(key) else {
+            return (Vec::new(), Late::Contended, None);
+        };
         let (late, now) = (group.late, Instant::now());
-        let (too_late, in_time): (Vec<Entry>, Vec<Entry>) =
-            group.members.drain(..).partition(|entry| entry.deadline <= now);
+        let (too_late, in_time): (Vec<Entry>, Vec<Entry>) = group
+            .members
+            .drain(..)
+            .partition(|entry| entry.deadline <= now);
         let next = in_time.iter().map(|entry| entry.deadline).min();
         group.members = in_time;
         if next.is_none() {
@@ -245,8 +270,12 @@ async fn wait(desk: Arc<Desk>, key: Key) {
     loop {
         let (too_late, late, next_deadline) = waiting.room().prune(&key);
         too_late.into_iter().for_each(|entry| entry.given_up(late));
-        let Some(next_deadline) = next_deadline else { return };
-        let Ok(_permits) = tokio::time::timeout_at(next_deadline, waiting.permits(is_first_wait)).await else {
+        let Some(next_deadline) = next_deadline else {
+            return;
+        };
+        let Ok(_permits) =
+            tokio::time::timeout_at(next_deadline, waiting.permits(is_first_wait)).await
+        else {
             continue;
         };
         let mut lane = waiting.take_lane();
@@ -260,7 +289,12 @@ async fn wait(desk: Arc<Desk>, key: Key) {
         waiting.return_lane(lane);
         drop(_permits);
         is_first_wait = false;
-        if waiting.room().groups.get(&key).is_some_and(|group| !group.members.is_empty()) {
+        if waiting
+            .room()
+            .groups
+            .get(&key)
+            .is_some_and(|group| !group.members.is_empty())
+        {
             desk::back_off().await;
         }
     }
@@ -287,7 +321,9 @@ async fn attempt(desk: &Arc<Desk>, lane: &mut Lane, key: &Key) -> Result<(), Fai
         Ok(settled) => desk.answer(part, settled),
         Err(failure) => {
             let mut splits_left = 0;
-            let parts = desk.recover(lane, part, Trust::Status, failure, &mut splits_left).await;
+            let parts = desk
+                .recover(lane, part, Trust::Status, failure, &mut splits_left)
+                .await;
             desk.settle(lane, parts).await;
         }
     }
@@ -295,7 +331,11 @@ async fn attempt(desk: &Arc<Desk>, lane: &mut Lane, key: &Key) -> Result<(), Fai
 }
 
 /// The lost session of a batch had all its gates: when the first is free, so are the others.
-async fn first_gate(desk: &Arc<Desk>, db: &sea_orm::DatabaseConnection, key: &Key) -> Result<Option<Blocker>, Failure> {
+async fn first_gate(
+    desk: &Arc<Desk>,
+    db: &sea_orm::DatabaseConnection,
+    key: &Key,
+) -> Result<Option<Blocker>, Failure> {
     let mut members = {
         let mut room = desk.waiting.room();
         match room.groups.get_mut(key) {

@@ -5,7 +5,7 @@
 use data_encoding::HEXLOWER;
 use sea_orm::{
     DbBackend, Statement, Value,
-    sea_query::{ArrayType, Expr, ExprTrait},
+    sea_query::{ArrayType, Expr},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -47,32 +47,63 @@ impl Kind {
 }
 
 /// Inserts `rows`, each with a value for each of `columns`.
-pub fn insert(backend: DbBackend, table: &str, columns: &[(&str, Kind)], rows: Vec<Vec<Value>>) -> Statement {
-    let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+pub fn insert(
+    backend: DbBackend,
+    table: &str,
+    columns: &[(&str, Kind)],
+    rows: Vec<Vec<Value>>,
+) -> Statement {
+    let names = columns
+        .iter()
+        .map(|(name, _)| *name)
+        .collect::<Vec<_>>()
+        .join(", ");
     let kinds: Vec<Kind> = columns.iter().map(|(_, kind)| *kind).collect();
     let (source, values) = rows_source(backend, &kinds, rows);
-    Statement::from_sql_and_values(backend, format!("INSERT INTO {table} ({names}) {source}"), values)
+    Statement::from_sql_and_values(
+        backend,
+        format!("INSERT INTO {table} ({names}) {source}"),
+        values,
+    )
 }
 
 /// The condition that the pair of columns is one of `pairs`.
-pub fn is_one_of_pairs(backend: DbBackend, columns: (&str, &str), pairs: impl IntoIterator<Item = (Uuid, Uuid)>) -> Expr {
-    let rows = pairs.into_iter().map(|(a, b)| vec![a.into(), b.into()]).collect();
+pub fn is_one_of_pairs(
+    backend: DbBackend,
+    columns: (&str, &str),
+    pairs: impl IntoIterator<Item = (Uuid, Uuid)>,
+) -> Expr {
+    let rows = pairs
+        .into_iter()
+        .map(|(a, b)| vec![a.into(), b.into()])
+        .collect();
     let (source, values) = rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
     let (first, second) = columns;
     Expr::cust_with_values(format!("({first}, {second}) IN ({source})"), values)
 }
 
 /// A subquery that yields `rows`, and the parameters it needs.
-pub fn rows_source(backend: DbBackend, kinds: &[Kind], rows: Vec<Vec<Value>>) -> (String, Vec<Value>) {
+pub fn rows_source(
+    backend: DbBackend,
+    kinds: &[Kind],
+    rows: Vec<Vec<Value>>,
+) -> (String, Vec<Value>) {
     match backend {
         DbBackend::Postgres => {
             let arguments: Vec<String> = (1..)
                 .zip(kinds)
                 .map(|(n, kind)| format!("${n}::{}[]", kind.postgres().0))
                 .collect();
-            let mut arrays: Vec<Vec<Value>> = kinds.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+            let mut arrays: Vec<Vec<Value>> = kinds
+                .iter()
+                .map(|_| Vec::with_capacity(rows.len()))
+                .collect();
             for row in rows {
-                debug_assert_eq!(row.len(), kinds.len(), "every row has a value for each column");
+                debug_assert_eq!(
+                    row.len(),
+                    kinds.len(),
+                    "every row has a value for each column"
+                );
                 for (array, value) in arrays.iter_mut().zip(row) {
                     array.push(value);
                 }
@@ -82,12 +113,17 @@ pub fn rows_source(backend: DbBackend, kinds: &[Kind], rows: Vec<Vec<Value>>) ->
                 .zip(kinds)
                 .map(|(array, kind)| Value::Array(kind.postgres().1, Some(Box::new(array))))
                 .collect();
-            (format!("SELECT * FROM unnest({})", arguments.join(", ")), values)
+            (
+                format!("SELECT * FROM unnest({})", arguments.join(", ")),
+                values,
+            )
         }
         _ => {
             let fields: Vec<String> = (0..).zip(kinds).map(|(i, kind)| kind.sqlite(i)).collect();
-            let rows: Vec<serde_json::Value> =
-                rows.iter().map(|row| row.iter().map(to_json).collect()).collect();
+            let rows: Vec<serde_json::Value> = rows
+                .iter()
+                .map(|row| row.iter().map(to_json).collect())
+                .collect();
             (
                 format!("SELECT {} FROM json_each(?)", fields.join(", ")),
                 vec![serde_json::Value::Array(rows).to_string().into()],
