@@ -21,6 +21,12 @@ impl From<crate::money::Money> for Money {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal(pub String);
 
+impl Decimal {
+    pub fn number(&self) -> rust_decimal::Decimal {
+        rust_decimal::Decimal::from_str_exact(&self.0).expect("only decimals become a Decimal")
+    }
+}
+
 /// The longest decimal that is read; more digits fit no amount of money.
 const DECIMAL_LEN_MAX: usize = 40;
 
