@@ -69,7 +69,8 @@ impl Code {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         tracing::error!(error = %fault.source, "{} failed", fault.step);
-        Code::Internal.error("something is broken here; the fault is logged under this request's id")
+        Code::Internal
+            .error("something is broken here; the fault is logged under this request's id")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Money as clients see it: a decimal amount and its currency.
 
-use async_graphql::{Scalar, ScalarType, SimpleObject, Value, InputValueError, InputValueResult};
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
 
 /// An amount of money.
 #[derive(SimpleObject, Clone)]
@@ -13,7 +13,10 @@ pub struct Money {
 
 impl From<crate::money::Money> for Money {
     fn from(money: crate::money::Money) -> Self {
-        Self { amount: Decimal(money.amount()), currency: money.currency.code().to_owned() }
+        Self {
+            amount: Decimal(money.amount()),
+            currency: money.currency.code().to_owned(),
+        }
     }
 }
 
@@ -40,7 +43,9 @@ impl ScalarType for Decimal {
             {
                 Ok(Self(text))
             }
-            _ => Err(InputValueError::custom("a decimal is a string such as \"12.50\"")),
+            _ => Err(InputValueError::custom(
+                "a decimal is a string such as \"12.50\"",
+            )),
         }
     }
 
