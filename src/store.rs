@@ -181,10 +181,7 @@ impl Store {
             _ => {
                 let lock = lock_sqlite_file(url)?;
                 let writer = connect_sqlite_writer(url).await?;
-                let reader = connect_sqlite(url, SQLITE_READERS, |options| {
-                    options.pragma("query_only", "on")
-                })
-                .await?;
+                let reader = connect_sqlite(url, SQLITE_READERS, read_only).await?;
                 Ok(Self {
                     url: url.clone(),
                     reader,
@@ -192,6 +189,17 @@ impl Store {
                     _sole_writer: Some(lock),
                 })
             }
+        }
+    }
+
+    /// One connection that only reads, also beside a process that writes.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn connect_reader(url: &DatabaseUrl) -> Result<DatabaseConnection, StoreError> {
+        match url.backend {
+            DbBackend::Postgres => connect_postgres(url, 1, READING_SESSION).await,
+            _ => connect_sqlite(url, 1, read_only).await,
         }
     }
 
@@ -203,12 +211,18 @@ impl Store {
         match url.backend {
             DbBackend::Postgres => {
                 let connection = connect_postgres(url, 1, MIGRATING_SESSION).await?;
-                Ok(Alone { connection, _sole_writer: None })
+                Ok(Alone {
+                    connection,
+                    _sole_writer: None,
+                })
             }
             _ => {
                 let lock = lock_sqlite_file(url)?;
                 let connection = connect_sqlite_writer(url).await?;
-                Ok(Alone { connection, _sole_writer: Some(lock) })
+                Ok(Alone {
+                    connection,
+                    _sole_writer: Some(lock),
+                })
             }
         }
     }
@@ -305,6 +319,11 @@ async fn connect_postgres(
     Database::connect(options)
         .await
         .map_err(StoreError::Connecting)
+}
+
+/// Not SQLite's own read-only mode, which cannot open the shared memory of a log that no writer has opened yet.
+fn read_only(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("query_only", "on")
 }
 
 async fn connect_sqlite_writer(url: &DatabaseUrl) -> Result<DatabaseConnection, StoreError> {
