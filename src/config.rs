@@ -43,8 +43,8 @@ pub struct DatabaseConfig {
     )]
     pub database_url: Option<String>,
 
-    /// Connections for reading and for the catalogue [PostgreSQL]. The desk has its own beside them: 2, and 2 for each
-    /// of those who wait. More connections serve more readers at once and cost the database memory
+    /// Connections for reading and for the catalogue [PostgreSQL]. The desk has 2 of its own beside them, and one for
+    /// each of --waiting-lanes. More connections serve more readers at once and cost the database memory
     #[arg(
         long,
         env = "ROWLOCK_DATABASE_CONNECTIONS",
@@ -121,7 +121,7 @@ pub struct DeskConfig {
     )]
     pub waiting_len: NonZeroUsize,
 
-    /// Rows and gates that can be waited for at the same time, two connections each
+    /// Rows and gates that can be waited for at the same time, a connection each
     #[arg(
         long,
         env = "ROWLOCK_WAITING_LANES",
@@ -197,12 +197,12 @@ pub struct HttpConfig {
 /// How the server writes its log, to standard error.
 #[derive(Clone, clap::Args)]
 pub struct LogConfig {
-    /// What is logged, in the form of tracing's filters: info, or rowlock=debug,sqlx::query=debug to see each statement
+    /// What is logged, in the form of tracing's filters, such as rowlock=debug, or sqlx::query=debug to see each statement
     #[arg(
         long = "log",
         env = "ROWLOCK_LOG",
         value_name = "FILTER",
-        default_value = "info",
+        default_value = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn",
         global = true
     )]
     pub filter: String,

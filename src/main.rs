@@ -6,7 +6,10 @@
     reason = "this is where the program speaks to the terminal"
 )]
 
-use std::{error::Error, fmt::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error, fmt::Write, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use rowlock::{
@@ -132,6 +135,7 @@ fn start_log(config: &LogConfig) -> Result<(), Failure> {
         .map_err(|error| format!("the log filter {:?} cannot be read: {error}", config.filter))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.format {
         LogFormat::Pretty => log.init(),

@@ -6,7 +6,7 @@ use async_graphql::{
 
 use super::{
     caller, domain,
-    fault::Code,
+    fault::{Code, retry},
     global_id::GlobalId,
     money::{Decimal, Money},
     order::Order,
@@ -596,10 +596,6 @@ impl From<PurchaseTicketsErrorCode> for PurchaseTicketErrorCode {
 /// A sale without an outcome.
 impl From<SaleFault> for Error {
     fn from(fault: SaleFault) -> Self {
-        use async_graphql::ErrorExtensions;
-        let retry = |error: Error| {
-            error.extend_with(|_, extensions| extensions.set("retryAfter", RETRY_AFTER_SECS))
-        };
         match fault {
             SaleFault::Overloaded => {
                 retry(Code::Overloaded.error("too many are buying at this moment; nothing happened, try again"))
