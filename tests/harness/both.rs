@@ -1,6 +1,7 @@
 //! One test, two databases.
 
 /// Makes a module of two tests, `on_postgres` and `on_sqlite`, of each function, which is given a database of its own.
+#[allow(unused_macros, reason = "each test program uses a part of the harness")]
 macro_rules! on_both_databases {
     ($($(#[$meta:meta])* async fn $name:ident($database:ident: Database) $body:block)+) => {$(
         $(#[$meta])*

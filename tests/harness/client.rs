@@ -73,12 +73,14 @@ pub struct TicketRef {
     pub id: String,
 }
 
-pub const PURCHASE_TICKET: &str = "mutation($input: PurchaseTicketInput!) { purchaseTicket(input: $input) {
+pub const PURCHASE_TICKET: &str =
+    "mutation($input: PurchaseTicketInput!) { purchaseTicket(input: $input) {
     order { id status total { amount currency } items { id admissionCode ticket { id } } }
     userErrors { code message field }
 } }";
 
-pub const PURCHASE_TICKETS: &str = "mutation($input: PurchaseTicketsInput!) { purchaseTickets(input: $input) {
+pub const PURCHASE_TICKETS: &str =
+    "mutation($input: PurchaseTicketsInput!) { purchaseTickets(input: $input) {
     order { id status total { amount currency } items { id admissionCode ticket { id } } }
     userErrors { code message field }
 } }";
@@ -91,27 +93,51 @@ pub fn tokens() -> Tokens {
 impl Client {
     /// A caller without a token.
     pub fn new(url: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(ANSWER_MAX).build().unwrap();
-        Self { http, url: format!("{url}/graphql"), token: None }
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_MAX)
+            .build()
+            .unwrap();
+        Self {
+            http,
+            url: format!("{url}/graphql"),
+            token: None,
+        }
     }
 
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
     }
 
     pub fn customer(&self, name: &str) -> Self {
-        self.with_token(&tokens().issue(Role::Customer, name, TOKEN_LIFETIME).unwrap())
+        self.with_token(
+            &tokens()
+                .issue(Role::Customer, name, TOKEN_LIFETIME)
+                .unwrap(),
+        )
     }
 
     pub fn organizer(&self, name: &str) -> Self {
-        self.with_token(&tokens().issue(Role::Organizer, name, TOKEN_LIFETIME).unwrap())
+        self.with_token(
+            &tokens()
+                .issue(Role::Organizer, name, TOKEN_LIFETIME)
+                .unwrap(),
+        )
     }
 
     /// # Errors
     /// When the server did not answer, or not with JSON.
-    pub async fn try_send(&self, document: &str, variables: Value) -> Result<Answer, reqwest::Error> {
-        let mut request =
-            self.http.post(&self.url).json(&json!({ "query": document, "variables": variables }));
+    pub async fn try_send(
+        &self,
+        document: &str,
+        variables: Value,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self
+            .http
+            .post(&self.url)
+            .json(&json!({ "query": document, "variables": variables }));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -122,7 +148,12 @@ impl Client {
             Value::Array(errors) => errors,
             _ => Vec::new(),
         };
-        Ok(Answer { status, headers, data: body["data"].take(), errors })
+        Ok(Answer {
+            status,
+            headers,
+            data: body["data"].take(),
+            errors,
+        })
     }
 
     pub async fn send(&self, document: &str, variables: Value) -> Answer {
@@ -145,18 +176,25 @@ impl Client {
     }
 
     pub async fn purchase_ticket(&self, ticket_id: &str, key: &str) -> Outcome {
-        self.purchase(PURCHASE_TICKET, "purchaseTicket", json!({ "ticketId": ticket_id, "idempotencyKey": key }))
-            .await
+        self.purchase(
+            PURCHASE_TICKET,
+            "purchaseTicket",
+            json!({ "ticketId": ticket_id, "idempotencyKey": key }),
+        )
+        .await
     }
 
     pub async fn purchase_tickets(&self, ticket_ids: &[&str], key: &str) -> Outcome {
         let input = json!({ "ticketIds": ticket_ids, "idempotencyKey": key });
-        self.purchase(PURCHASE_TICKETS, "purchaseTickets", input).await
+        self.purchase(PURCHASE_TICKETS, "purchaseTickets", input)
+            .await
     }
 
     pub async fn purchase_any(&self, ticket_type_id: &str, quantity: usize, key: &str) -> Outcome {
-        let input = json!({ "ticketTypeId": ticket_type_id, "quantity": quantity, "idempotencyKey": key });
-        self.purchase(PURCHASE_TICKETS, "purchaseTickets", input).await
+        let input =
+            json!({ "ticketTypeId": ticket_type_id, "quantity": quantity, "idempotencyKey": key });
+        self.purchase(PURCHASE_TICKETS, "purchaseTickets", input)
+            .await
     }
 
     pub async fn purchase(&self, document: &str, mutation: &str, input: Value) -> Outcome {
@@ -180,7 +218,11 @@ impl Answer {
         }
         let mut payload = self.data[mutation].take();
         if let Some(error) = payload["userErrors"].get(0) {
-            assert_eq!(payload["order"], Value::Null, "a refusal comes without an order");
+            assert_eq!(
+                payload["order"],
+                Value::Null,
+                "a refusal comes without an order"
+            );
             return Outcome::Refused(error["code"].as_str().unwrap().to_owned());
         }
         Outcome::Sold(serde_json::from_value(payload["order"].take()).unwrap())

@@ -32,13 +32,21 @@ impl Database {
     pub async fn empty_postgres() -> Self {
         let name = format!("rowlock_test_{}", Uuid::now_v7().simple());
         let admin = connect(postgres::admin_url()).await;
-        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+        admin
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
         admin.close().await.unwrap();
         Self::Postgres { name }
     }
 
     pub fn empty_sqlite() -> Self {
-        Self::Sqlite { directory: tempfile::Builder::new().prefix("rowlock-test-").tempdir().unwrap() }
+        Self::Sqlite {
+            directory: tempfile::Builder::new()
+                .prefix("rowlock-test-")
+                .tempdir()
+                .unwrap(),
+        }
     }
 
     async fn migrated(self) -> Self {
@@ -59,7 +67,9 @@ impl Database {
     pub fn url(&self) -> String {
         match self {
             Self::Postgres { name } => {
-                let (server, _) = postgres::admin_url().rsplit_once('/').expect("the URL names a database");
+                let (server, _) = postgres::admin_url()
+                    .rsplit_once('/')
+                    .expect("the URL names a database");
                 format!("{server}/{name}")
             }
             Self::Sqlite { directory } => format!("sqlite://{}", sqlite_file(directory).display()),
@@ -95,15 +105,23 @@ async fn connect(url: &str) -> DatabaseConnection {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let Self::Postgres { name } = self else { return };
+        let Self::Postgres { name } = self else {
+            return;
+        };
         let drop_database = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         // A runtime of its own: the test's own may be the one that is unwinding.
         let dropped = std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()
+                        .unwrap();
                     runtime.block_on(async {
-                        connect(postgres::admin_url()).await.execute_unprepared(&drop_database).await
+                        connect(postgres::admin_url())
+                            .await
+                            .execute_unprepared(&drop_database)
+                            .await
                     })
                 })
                 .join()

@@ -38,7 +38,10 @@ pub async fn eventually<T>(
         if let Some(found) = look().await {
             return found;
         }
-        assert!(begin.elapsed() < deadline, "{what} did not happen within {deadline:?}");
+        assert!(
+            begin.elapsed() < deadline,
+            "{what} did not happen within {deadline:?}"
+        );
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

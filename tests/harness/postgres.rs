@@ -38,7 +38,11 @@ impl Cluster {
             .find(|script| script.exists())
             .ok_or("scripts/with-postgres is missing")?;
         let mut keeper = Command::new(script)
-            .args(["sh", "-c", "echo \"$ROWLOCK_TEST_POSTGRES_URL\"; exec cat > /dev/null"])
+            .args([
+                "sh",
+                "-c",
+                "echo \"$ROWLOCK_TEST_POSTGRES_URL\"; exec cat > /dev/null",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -51,9 +55,16 @@ impl Cluster {
             .map_err(|error| format!("scripts/with-postgres cannot be read: {error}"))?;
         if url.is_empty() {
             let mut why = String::new();
-            let _ = keeper.stderr.take().expect("stderr is piped").read_to_string(&mut why);
+            let _ = keeper
+                .stderr
+                .take()
+                .expect("stderr is piped")
+                .read_to_string(&mut why);
             return Err(why.trim().to_owned());
         }
-        Ok(Self { url: url.trim().to_owned(), _keeper: Some(keeper) })
+        Ok(Self {
+            url: url.trim().to_owned(),
+            _keeper: Some(keeper),
+        })
     }
 }

@@ -6,7 +6,10 @@ use rowlock::{
     entity::{order, order_item, ticket},
     ids::TicketId,
 };
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
+    PaginatorTrait, QueryFilter, QuerySelect, Statement, TransactionTrait,
+};
 
 use super::{Database, Order, Outcome};
 
@@ -23,13 +26,20 @@ pub async fn active_items(rows: &DatabaseConnection) -> Vec<order_item::Model> {
 }
 
 pub async fn sold_tickets_len(rows: &DatabaseConnection) -> u64 {
-    ticket::Entity::find().filter(ticket::Column::Status.eq(ticket::Status::Sold)).count(rows).await.unwrap()
+    ticket::Entity::find()
+        .filter(ticket::Column::Status.eq(ticket::Status::Sold))
+        .count(rows)
+        .await
+        .unwrap()
 }
 
 /// The id, in the database, of the only ticket with this seat label.
 pub async fn ticket_of_seat(rows: &DatabaseConnection, seat: &str) -> TicketId {
-    let tickets =
-        ticket::Entity::find().filter(ticket::Column::SeatLabel.eq(seat)).all(rows).await.unwrap();
+    let tickets = ticket::Entity::find()
+        .filter(ticket::Column::SeatLabel.eq(seat))
+        .all(rows)
+        .await
+        .unwrap();
     assert_eq!(tickets.len(), 1, "one seat {seat}");
     tickets[0].id
 }
@@ -50,14 +60,69 @@ pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
     let rows = database.look().await;
     let told = orders(outcomes);
     let told_orders: HashSet<&str> = told.iter().map(|order| order.id.as_str()).collect();
-    let told_codes: HashSet<&str> =
-        told.iter().flat_map(|order| &order.items).map(|item| item.admission_code.as_str()).collect();
+    let told_codes: HashSet<&str> = told
+        .iter()
+        .flat_map(|order| &order.items)
+        .map(|item| item.admission_code.as_str())
+        .collect();
     let items = active_items(&rows).await;
-    let codes: HashSet<&str> = items.iter().map(|item| item.admission_code.as_str()).collect();
+    let codes: HashSet<&str> = items
+        .iter()
+        .map(|item| item.admission_code.as_str())
+        .collect();
     let tickets: HashSet<_> = items.iter().map(|item| item.ticket_id).collect();
-    assert_eq!(codes, told_codes, "every sale was told, and nothing else was");
+    assert_eq!(
+        codes, told_codes,
+        "every sale was told, and nothing else was"
+    );
     assert_eq!(orders_len(&rows).await, told_orders.len() as u64, "orders");
     assert_eq!(tickets.len(), items.len(), "no ticket has two owners");
-    assert_eq!(sold_tickets_len(&rows).await, items.len() as u64, "a ticket is sold if it has an owner");
+    assert_eq!(
+        sold_tickets_len(&rows).await,
+        items.len() as u64,
+        "a ticket is sold if it has an owner"
+    );
     rows.close().await.unwrap();
+}
+
+/// Locks the row of a seat, as a hand at the console or another program would, until the transaction is ended.
+pub async fn lock_seat(rows: &DatabaseConnection, seat: &str) -> DatabaseTransaction {
+    let ticket_id = ticket_of_seat(rows, seat).await;
+    let tx = rows.begin().await.unwrap();
+    let locked = ticket::Entity::find()
+        .filter(ticket::Column::Id.eq(ticket_id))
+        .lock_exclusive()
+        .all(&tx)
+        .await
+        .unwrap();
+    assert_eq!(locked.len(), 1);
+    tx
+}
+
+/// Sessions of this PostgreSQL database that wait for somebody's lock.
+pub async fn waiting_for_locks_len(rows: &DatabaseConnection) -> i64 {
+    count(
+        rows,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await
+}
+
+/// Sessions of this PostgreSQL database whose client has left its transaction open and said nothing for 200 ms: those of
+/// a process that was stopped in the middle of a batch. A running one takes far less.
+pub async fn abandoned_transactions_len(rows: &DatabaseConnection) -> i64 {
+    count(
+        rows,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+             AND state = 'idle in transaction' AND clock_timestamp() - state_change > interval '200 ms'",
+    )
+    .await
+}
+
+async fn count(rows: &DatabaseConnection, sql: &str) -> i64 {
+    let row = rows
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+        .await
+        .unwrap();
+    row.unwrap().try_get_by_index(0).unwrap()
 }

@@ -25,13 +25,19 @@ pub struct Ticket {
 
 impl Event {
     pub fn ticket_ids(&self) -> Vec<&str> {
-        self.tickets.iter().map(|ticket| ticket.id.as_str()).collect()
+        self.tickets
+            .iter()
+            .map(|ticket| ticket.id.as_str())
+            .collect()
     }
 
     /// The ticket of the seat with this number.
     pub fn seat(&self, number: usize) -> &Ticket {
         let label = number.to_string();
-        self.tickets.iter().find(|ticket| ticket.seat.as_ref() == Some(&label)).expect("the seat was seeded")
+        self.tickets
+            .iter()
+            .find(|ticket| ticket.seat.as_ref() == Some(&label))
+            .expect("the seat was seeded")
     }
 }
 
@@ -42,7 +48,11 @@ pub async fn seats(client: &Client, seats: usize) -> Event {
     let ticket_type_id = create_ticket_type(&organizer, &event_id, "SEATED").await;
     let rows = json!([{ "section": "Parkett", "row": "1", "from": 1, "to": seats }]);
     organizer
-        .done("addSeats", ADD_SEATS, json!({ "ticketTypeId": ticket_type_id, "rows": rows }))
+        .done(
+            "addSeats",
+            ADD_SEATS,
+            json!({ "ticketTypeId": ticket_type_id, "rows": rows }),
+        )
         .await;
     on_sale(&organizer, event_id, ticket_type_id, seats).await
 }
@@ -53,7 +63,11 @@ pub async fn places(client: &Client, places: usize) -> Event {
     let event_id = create_event(&organizer).await;
     let ticket_type_id = create_ticket_type(&organizer, &event_id, "GENERAL").await;
     organizer
-        .done("setCapacity", SET_CAPACITY, json!({ "ticketTypeId": ticket_type_id, "capacity": places }))
+        .done(
+            "setCapacity",
+            SET_CAPACITY,
+            json!({ "ticketTypeId": ticket_type_id, "capacity": places }),
+        )
         .await;
     on_sale(&organizer, event_id, ticket_type_id, places).await
 }
@@ -62,7 +76,8 @@ const CREATE_EVENT: &str = "mutation($input: CreateEventInput!) { createEvent(in
     event { id } userErrors { code message field }
 } }";
 
-const CREATE_TICKET_TYPE: &str = "mutation($input: CreateTicketTypeInput!) { createTicketType(input: $input) {
+const CREATE_TICKET_TYPE: &str =
+    "mutation($input: CreateTicketTypeInput!) { createTicketType(input: $input) {
     ticketType { id } userErrors { code message field }
 } }";
 
@@ -100,30 +115,57 @@ async fn create_event(organizer: &Client) -> String {
 }
 
 async fn create_ticket_type(organizer: &Client, event_id: &str, admission: &str) -> String {
-    let input = json!({ "eventId": event_id, "name": "Regular", "admission": admission, "price": PRICE });
-    id_of(&organizer.done("createTicketType", CREATE_TICKET_TYPE, input).await["ticketType"])
+    let input =
+        json!({ "eventId": event_id, "name": "Regular", "admission": admission, "price": PRICE });
+    id_of(
+        &organizer
+            .done("createTicketType", CREATE_TICKET_TYPE, input)
+            .await["ticketType"],
+    )
 }
 
-async fn on_sale(organizer: &Client, event_id: String, ticket_type_id: String, tickets_len: usize) -> Event {
-    organizer.done("publishEvent", PUBLISH_EVENT, json!({ "eventId": event_id })).await;
+async fn on_sale(
+    organizer: &Client,
+    event_id: String,
+    ticket_type_id: String,
+    tickets_len: usize,
+) -> Event {
+    organizer
+        .done("publishEvent", PUBLISH_EVENT, json!({ "id": event_id }))
+        .await;
     let mut tickets = Vec::new();
     let mut after = Value::Null;
     loop {
-        let page = organizer.data(TICKETS, json!({ "id": event_id, "after": after })).await;
+        let page = organizer
+            .data(TICKETS, json!({ "id": event_id, "after": after }))
+            .await;
         let page = &page["event"]["tickets"];
-        tickets.extend(page["nodes"].as_array().unwrap().iter().map(|ticket| Ticket {
-            id: id_of(ticket),
-            seat: ticket["seat"]["seat"].as_str().map(str::to_owned),
-        }));
+        tickets.extend(
+            page["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|ticket| Ticket {
+                    id: id_of(ticket),
+                    seat: ticket["seat"]["seat"].as_str().map(str::to_owned),
+                }),
+        );
         if page["pageInfo"]["hasNextPage"] != true {
             break;
         }
         after = page["pageInfo"]["endCursor"].clone();
     }
     assert_eq!(tickets.len(), tickets_len, "all seeded tickets are listed");
-    Event { id: event_id, ticket_type_id, tickets }
+    Event {
+        id: event_id,
+        ticket_type_id,
+        tickets,
+    }
 }
 
 fn id_of(object: &Value) -> String {
-    object["id"].as_str().expect("an object has an id").to_owned()
+    object["id"]
+        .as_str()
+        .expect("an object has an id")
+        .to_owned()
 }

@@ -45,7 +45,9 @@ impl Server {
 
     pub fn builder(database: &Database) -> Builder {
         let builder = Self::command(&["serve", "--listen", "127.0.0.1:0"]);
-        builder.env("ROWLOCK_DATABASE_URL", &database.url()).env("ROWLOCK_JWT_SECRET", JWT_SECRET)
+        builder
+            .env("ROWLOCK_DATABASE_URL", &database.url())
+            .env("ROWLOCK_JWT_SECRET", JWT_SECRET)
     }
 
     /// The binary with these arguments and none of the caller's own `ROWLOCK_` variables.
@@ -98,7 +100,10 @@ impl Server {
 
     pub async fn wait_exit(&mut self, deadline: Duration) -> ExitStatus {
         let process = &mut self.process;
-        eventually("the server's end", deadline, async || process.try_wait().unwrap()).await
+        eventually("the server's end", deadline, async || {
+            process.try_wait().unwrap()
+        })
+        .await
     }
 
     fn signal(&self, signal: Signal) {
@@ -124,7 +129,10 @@ impl Builder {
 
     /// Starts the server and waits until it listens.
     pub async fn start(mut self) -> Server {
-        let mut process = self.command.spawn().unwrap_or_else(|error| panic!("{}: {error}", crate::SERVER));
+        let mut process = self
+            .command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", crate::SERVER));
         let log = Log::default();
         keep_lines("log", process.stderr.take().expect("stderr is piped"), {
             let log = log.clone();
@@ -144,7 +152,11 @@ impl Builder {
             }
         });
         // Owned before the wait, so that a server that never listens is ended too.
-        let mut server = Server { process, log, url: String::new() };
+        let mut server = Server {
+            process,
+            log,
+            url: String::new(),
+        };
         match tokio::time::timeout(START_MAX, listening).await {
             Ok(Ok(url)) => server.url = url,
             Ok(Err(_)) => panic!("the server ended before it listened"),
@@ -185,10 +197,19 @@ fn pid(process: &Child) -> Pid {
 }
 
 /// Reads a pipe to its end on a thread that ends with it.
-fn keep_lines(name: &str, pipe: impl Read + Send + 'static, mut keep: impl FnMut(String) + Send + 'static) {
+fn keep_lines(
+    name: &str,
+    pipe: impl Read + Send + 'static,
+    mut keep: impl FnMut(String) + Send + 'static,
+) {
     std::thread::Builder::new()
         .name(format!("server's {name}"))
-        .spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).for_each(&mut keep))
+        .spawn(move || {
+            BufReader::new(pipe)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(&mut keep);
+        })
         .unwrap();
 }
 

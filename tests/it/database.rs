@@ -75,12 +75,19 @@ on_both_databases! {
 }
 
 async fn assert_refused(rows: &DatabaseConnection, constraint: &str, statement: &str) {
-    let refused = rows.execute_unprepared(statement).await.unwrap_err().to_string();
+    let refused = rows
+        .execute_unprepared(statement)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains(constraint), "{statement}: {refused}");
 }
 
 async fn insert_item(rows: &DatabaseConnection, item: order_item::Model) -> Result<(), DbErr> {
-    order_item::Entity::insert(item.into_active_model()).exec(rows).await.map(drop)
+    order_item::Entity::insert(item.into_active_model())
+        .exec(rows)
+        .await
+        .map(drop)
 }
 
 /// One sold seat, written by hand.
@@ -105,17 +112,36 @@ impl Sale {
             order_id: OrderId::mint(),
             item_id: OrderItemId::mint(),
         };
-        organizer::Entity::insert(sale.organizer().into_active_model()).exec(rows).await.unwrap();
-        event::Entity::insert(sale.event().into_active_model()).exec(rows).await.unwrap();
-        ticket_type::Entity::insert(sale.ticket_type().into_active_model()).exec(rows).await.unwrap();
-        ticket::Entity::insert(sale.ticket().into_active_model()).exec(rows).await.unwrap();
-        order::Entity::insert(sale.order().into_active_model()).exec(rows).await.unwrap();
+        organizer::Entity::insert(sale.organizer().into_active_model())
+            .exec(rows)
+            .await
+            .unwrap();
+        event::Entity::insert(sale.event().into_active_model())
+            .exec(rows)
+            .await
+            .unwrap();
+        ticket_type::Entity::insert(sale.ticket_type().into_active_model())
+            .exec(rows)
+            .await
+            .unwrap();
+        ticket::Entity::insert(sale.ticket().into_active_model())
+            .exec(rows)
+            .await
+            .unwrap();
+        order::Entity::insert(sale.order().into_active_model())
+            .exec(rows)
+            .await
+            .unwrap();
         insert_item(rows, sale.item()).await.unwrap();
         sale
     }
 
     async fn reread(&self, rows: &DatabaseConnection) -> order_item::Model {
-        order_item::Entity::find_by_id((self.event_id, self.item_id)).one(rows).await.unwrap().unwrap()
+        order_item::Entity::find_by_id((self.event_id, self.item_id))
+            .one(rows)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     fn organizer(&self) -> organizer::Model {

@@ -91,7 +91,10 @@ async fn two_servers_on_one_database_sell_every_seat_once() {
     const SEATS: usize = 100;
     const BUYERS: usize = 2_000;
     let database = Database::postgres().await;
-    let servers = [Server::start(&database).await, Server::start(&database).await];
+    let servers = [
+        Server::start(&database).await,
+        Server::start(&database).await,
+    ];
     let event = seed::seats(&servers[0].client(), SEATS).await;
 
     let clients = [servers[0].client(), servers[1].client()];
@@ -107,8 +110,16 @@ async fn two_servers_on_one_database_sell_every_seat_once() {
         .await;
 
     let sold = rows::orders(&outcomes).len();
-    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Refused(_))).count();
-    assert_eq!(sold + refused, BUYERS, "{:?}", others(&outcomes, "ALREADY_SOLD"));
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Outcome::Refused(_)))
+        .count();
+    assert_eq!(
+        sold + refused,
+        BUYERS,
+        "{:?}",
+        others(&outcomes, "ALREADY_SOLD")
+    );
     let wished: std::collections::HashSet<_> = wishes.iter().collect();
     assert_eq!(sold, wished.len(), "every seat that was asked for was sold");
     rows::assert_conserved(&database, &outcomes).await;
@@ -116,5 +127,9 @@ async fn two_servers_on_one_database_sell_every_seat_once() {
 
 /// The answers that are neither sales nor the expected refusal, for the message of a failed test.
 fn others<'a>(outcomes: &'a [Outcome], expected: &str) -> Vec<&'a Outcome> {
-    outcomes.iter().filter(|outcome| !outcome.is_sold() && !outcome.is_refused(expected)).take(5).collect()
+    outcomes
+        .iter()
+        .filter(|outcome| !outcome.is_sold() && !outcome.is_refused(expected))
+        .take(5)
+        .collect()
 }
