@@ -13,7 +13,11 @@ pub struct Money {
 impl Money {
     /// The decimal amount with as many digits after the point as the currency has, e.g. `12.50`, or `1250` in yen.
     pub fn amount(self) -> String {
-        Decimal::new(self.minor, exponent(self.currency)).to_string()
+        self.decimal().to_string()
+    }
+
+    pub fn decimal(self) -> Decimal {
+        Decimal::new(self.minor, exponent(self.currency))
     }
 
     /// Reads a decimal amount.

@@ -4,6 +4,8 @@
 //! are set so that they cannot hang. SQLite gives one writer, shared by all who write, and a pool of read-only ones
 //! beside it. Knows nothing about tables.
 
+pub mod bulk;
+
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},

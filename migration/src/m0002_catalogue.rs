@@ -54,7 +54,7 @@ impl MigrationTrait for Migration {
                     PRIMARY KEY (event_id, id),
                     CONSTRAINT ticket_types_name UNIQUE (event_id, name),
                     CONSTRAINT ticket_types_admission CHECK (admission IN ('SEATED', 'GENERAL')),
-                    CONSTRAINT ticket_types_price CHECK (price_minor >= 0)
+                    CONSTRAINT ticket_types_price CHECK (price_minor BETWEEN 0 AND 1000000000000000)
                 )",
             ],
         )

@@ -47,9 +47,11 @@ impl MigrationTrait for Migration {
                             AND row_index IS NOT NULL AND seat_index IS NOT NULL)
                     )
                 )",
-                // 'Any n of this type' walks this index; sold tickets leave it.
-                "CREATE INDEX tickets_open ON tickets (event_id, ticket_type_id, id)
-                    WHERE status IN ('AVAILABLE', 'HELD')",
+                // 'Any n of this type' walks the first, and when that is not enough the holds that have ended.
+                "CREATE INDEX tickets_available ON tickets (event_id, ticket_type_id, id)
+                    WHERE status = 'AVAILABLE'",
+                "CREATE INDEX tickets_held ON tickets (event_id, ticket_type_id, held_until)
+                    WHERE status = 'HELD'",
                 // Tickets added in several transactions (SQLite only) are hidden while their import is listed here.
                 "CREATE TABLE ticket_imports (
                     event_id UUID NOT NULL,

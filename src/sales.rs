@@ -1,0 +1,153 @@
+//! Selling: the only writer of a ticket's status.
+//!
+//! A purchase is read in this order: the resolver makes a [`Command`] and calls [`Sales::purchase`]; [`desk`] gathers it
+//! with others into a batch; [`commit`] takes the batch through one transaction (gate, keys, lock, read, decide, write,
+//! commit), in which [`decide`] says who gets what; what somebody else's lock keeps from being settled goes to
+//! [`waiting`]. A task of the desk owns the transaction; a request owns only its reply slot.
+
+pub mod command;
+mod commit;
+mod customers;
+pub mod decide;
+mod desk;
+mod failure;
+mod lane;
+mod orders;
+mod sql;
+mod waiting;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+pub use self::{
+    command::{Command, Malformed, Want},
+    decide::{PlacedOrder, Refusal},
+    desk::Limits,
+};
+use self::{
+    customers::Customers,
+    desk::{Desk, Entry},
+    lane::Lane,
+};
+use crate::store::Store;
+
+/// Seconds after which a refusal for want of a lock or of room may be tried again.
+pub const RETRY_AFTER_SECS: u32 = 1;
+
+/// What became of a purchase.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Sold(PlacedOrder),
+    /// The idempotency key did this before: it is this order.
+    Repeated(crate::ids::OrderId),
+    Refused(Vec<Refusal>),
+    /// Somebody else had locked what was wanted for too long. Nothing happened.
+    Contended,
+}
+
+/// Why a purchase has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaleFault {
+    /// Too many wait already. Nothing happened.
+    Overloaded,
+    /// The database is out of reach. Nothing happened.
+    Unavailable,
+    /// The connection was lost while committing, and the answer could not be found out in time: repeat with the same key.
+    OutcomeUnknown,
+    /// The database refuses to write this sale. Nothing happened.
+    Internal,
+}
+
+/// A handle to the desk.
+pub struct Sales {
+    queue: mpsc::Sender<Entry>,
+    limits: Limits,
+    store: Arc<Store>,
+    customers: Arc<Customers>,
+    close: Mutex<Option<oneshot::Sender<()>>>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Sales {
+    /// Opens the desk: starts its thread.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn open(store: Arc<Store>, limits: Limits) -> std::io::Result<Self> {
+        let (queue, commands) = mpsc::channel(limits.queue_len_max);
+        let (close, closed) = oneshot::channel();
+        let (ending, ended) = watch::channel(false);
+        let customers = Arc::new(Customers::new());
+        let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::clone(&customers));
+        let lane = Lane::new(Arc::clone(&store));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("desk".to_owned())
+            .spawn(move || {
+                // Dropped at the end, also when that is a panic: then the server must not go on as if it could sell.
+                let _ending = Ending(ending);
+                runtime.block_on(desk.serve(lane, commands, closed));
+            })?;
+        Ok(Self {
+            queue,
+            limits,
+            store,
+            customers,
+            close: Mutex::new(Some(close)),
+            ended,
+        })
+    }
+
+    /// Takes a command to its end. Dropping the future ends only the wait, not the sale.
+    ///
+    /// # Errors
+    /// See [`SaleFault`].
+    pub async fn purchase(&self, command: Command) -> Result<Outcome, SaleFault> {
+        let (entry, answer) = Entry::new(command, Instant::now() + self.limits.deadline);
+        self.queue
+            .try_send(entry)
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => SaleFault::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => SaleFault::Unavailable,
+            })?;
+        // The desk drops a slot only when it breaks down with the command in hand.
+        answer.await.unwrap_or(Err(SaleFault::OutcomeUnknown))
+    }
+
+    /// Takes no new commands; [`Self::ended`] tells when those it has are answered.
+    pub fn close(&self) {
+        if let Some(close) = self
+            .close
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
+            let _ = close.send(());
+        }
+    }
+
+    /// Returns when the desk has ended: after [`Self::close`], or because it broke down.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.clone();
+        // An error means that the sender is gone, and so the thread.
+        let _ = ended.wait_for(|is_over| *is_over).await;
+    }
+
+    pub fn is_open(&self) -> bool {
+        !*self.ended.borrow() && !self.queue.is_closed()
+    }
+}
+
+struct Ending(watch::Sender<bool>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.send(true);
+    }
+}

@@ -1,0 +1,133 @@
+//! Who a buyer is here: a token's issuer and subject, mapped once to an id.
+//!
+//! New buyers are written in statements of their own before the sale's transaction begins, a whole batch in one: inside,
+//! the unique index could make the sale wait for another process while it holds its locks.
+
+use std::collections::HashSet;
+
+use quick_cache::sync::Cache;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, sea_query::Expr,
+};
+
+use super::{
+    lane::{DATABASE_WAIT_MAX, bounded},
+    sql,
+};
+use crate::{
+    auth::Account,
+    entity::customer,
+    fault::{Fault, Step},
+    ids::CustomerId,
+    store::bulk::{self, Kind},
+};
+
+/// Remembered buyers. The mapping never changes, so that a process may keep it; about 200 bytes each.
+const CACHE_LEN_MAX: usize = 100_000;
+
+pub struct Customers {
+    known: Cache<Account, CustomerId>,
+}
+
+impl Customers {
+    pub fn new() -> Self {
+        Self {
+            known: Cache::new(CACHE_LEN_MAX),
+        }
+    }
+
+    pub fn known(&self, account: &Account) -> Option<CustomerId> {
+        self.known.get(account)
+    }
+
+    /// Makes sure that each account has an id, and returns all of them.
+    pub async fn identify(
+        &self,
+        db: &DatabaseConnection,
+        accounts: HashSet<Account>,
+    ) -> Result<Vec<(Account, CustomerId)>, Fault> {
+        let mut found = read(db, &accounts).await?;
+        let known: HashSet<&Account> = found.iter().map(|(account, _)| account).collect();
+        let new: HashSet<Account> = accounts
+            .iter()
+            .filter(|account| !known.contains(account))
+            .cloned()
+            .collect();
+        if !new.is_empty() {
+            let created_at = crate::time::now();
+            let rows = new.iter().map(|account| customer::Model {
+                id: CustomerId::mint(),
+                issuer: account.issuer.clone(),
+                subject: account.subject.clone(),
+                created_at,
+            });
+            let backend = db.get_database_backend();
+            let statement = sql::insert_customers(backend, rows);
+            bounded(
+                backend,
+                DATABASE_WAIT_MAX,
+                "writing customers",
+                db.execute_raw(statement),
+            )
+            .await?;
+            // Another process may have been first: what the database holds counts.
+            found.extend(read(db, &new).await?);
+        }
+        for (account, id) in &found {
+            self.known.insert(account.clone(), *id);
+        }
+        Ok(found)
+    }
+}
+
+/// The id of an account that has bought before.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    account: &Account,
+) -> Result<Option<CustomerId>, Fault> {
+    customer::Entity::find()
+        .filter(customer::Column::Issuer.eq(&account.issuer))
+        .filter(customer::Column::Subject.eq(&account.subject))
+        .one(db)
+        .await
+        .map(|row| row.map(|row| row.id))
+        .step("reading a customer")
+}
+
+async fn read(
+    db: &DatabaseConnection,
+    accounts: &HashSet<Account>,
+) -> Result<Vec<(Account, CustomerId)>, Fault> {
+    let backend = db.get_database_backend();
+    let rows = accounts
+        .iter()
+        .map(|account| {
+            vec![
+                account.issuer.clone().into(),
+                account.subject.clone().into(),
+            ]
+        })
+        .collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Text, Kind::Text], rows);
+    let query = customer::Entity::find()
+        .filter(Expr::cust_with_values(
+            format!("(issuer, subject) IN ({source})"),
+            values,
+        ))
+        .all(db);
+    Ok(
+        bounded(backend, DATABASE_WAIT_MAX, "reading customers", query)
+            .await?
+            .into_iter()
+            .map(|row| {
+                (
+                    Account {
+                        issuer: row.issuer,
+                        subject: row.subject,
+                    },
+                    row.id,
+                )
+            })
+            .collect(),
+    )
+}

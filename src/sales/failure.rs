@@ -1,0 +1,134 @@
+//! What went wrong with a batch, and so what is to be done about it.
+
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+use crate::fault::Fault;
+
+/// A batch that failed.
+#[derive(Debug)]
+pub struct Failure {
+    pub fault: Fault,
+    pub cause: Cause,
+    /// The failure came while committing: perhaps it all happened.
+    pub is_commit_unknown: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The connection is lost or in doubt, or the database is going down: repeat the batch on a new one.
+    Lost,
+    /// A deadlock or a serialization failure: repeat the batch.
+    Conflict,
+    /// A lock that SKIP LOCKED does not cover, or a statement that took too long.
+    TimedOut,
+    /// The database refused a second owner of a ticket.
+    SecondOwner,
+    /// The database refused the data, or the code is wrong: find the command that did it.
+    Data,
+}
+
+impl Failure {
+    pub fn of(fault: Fault) -> Self {
+        let cause = cause_of(&fault);
+        Self {
+            fault,
+            cause,
+            is_commit_unknown: false,
+        }
+    }
+
+    /// A failed COMMIT whose connection is gone may have happened; one that the database refused has not.
+    pub fn at_commit(fault: Fault) -> Self {
+        let failure = Self::of(fault);
+        Self {
+            is_commit_unknown: failure.cause == Cause::Lost,
+            ..failure
+        }
+    }
+
+    pub fn bug(step: &'static str) -> Self {
+        let source = DbErr::Custom("the code contradicts itself; this is a bug".to_owned());
+        Self {
+            fault: Fault { step, source },
+            cause: Cause::Data,
+            is_commit_unknown: false,
+        }
+    }
+}
+
+fn cause_of(fault: &Fault) -> Cause {
+    if fault.is_unique_violation(
+        "order_items_one_owner",
+        "order_items.event_id, order_items.ticket_id",
+    ) {
+        return Cause::SecondOwner;
+    }
+    match fault.database_code() {
+        Some(code) => cause_of_code(&code),
+        None if is_connection_lost(&fault.source) => Cause::Lost,
+        None => Cause::Data,
+    }
+}
+
+/// By SQLSTATE (PostgreSQL's appendix A) or SQLite's extended result code.
+fn cause_of_code(code: &str) -> Cause {
+    match code {
+        "40001" | "40P01" => Cause::Conflict,
+        // lock_not_available, query_canceled; SQLITE_BUSY, SQLITE_LOCKED and their extended forms.
+        "55P03" | "57014" | "5" | "6" | "261" | "262" | "517" | "518" | "773" => Cause::TimedOut,
+        // A session ended by a timeout; a fail-over that left us on a standby; SQLITE_IOERR, SQLITE_FULL.
+        "25P03" | "25006" | "10" | "13" => Cause::Lost,
+        // Connection exceptions, insufficient resources, operator intervention, system errors.
+        _ if ["08", "53", "57", "58"]
+            .iter()
+            .any(|class| code.len() == 5 && code.starts_with(class)) =>
+        {
+            Cause::Lost
+        }
+        _ => Cause::Data,
+    }
+}
+
+fn is_connection_lost(error: &DbErr) -> bool {
+    match error {
+        DbErr::ConnectionAcquire(_) => true,
+        DbErr::Conn(RuntimeErr::Internal(_)) => true,
+        DbErr::Conn(RuntimeErr::SqlxError(e))
+        | DbErr::Exec(RuntimeErr::SqlxError(e))
+        | DbErr::Query(RuntimeErr::SqlxError(e)) => {
+            matches!(
+                **e,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            )
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_says_what_to_do() {
+        for (code, cause) in [
+            ("40P01", Cause::Conflict),
+            ("55P03", Cause::TimedOut),
+            ("57014", Cause::TimedOut),
+            ("57P01", Cause::Lost),
+            ("08006", Cause::Lost),
+            ("53300", Cause::Lost),
+            ("22021", Cause::Data),
+            ("23514", Cause::Data),
+            ("5", Cause::TimedOut),
+            ("275", Cause::Data),
+        ] {
+            assert_eq!(cause_of_code(code), cause, "{code}");
+        }
+    }
+}

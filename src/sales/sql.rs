@@ -1,0 +1,472 @@
+//! The statements of a sale, both databases' side by side where they differ.
+//!
+//! Each has one shape whatever the batch's length: arrays on PostgreSQL, one JSON text on SQLite. SQLite has no row locks;
+//! its write transaction is begun `IMMEDIATE`, which keeps every other writer out.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Select, Statement, Value,
+    sea_query::{ArrayType, Expr, LockBehavior, LockType},
+};
+
+use crate::{
+    entity::{event, idempotency_key, order, order_item, ticket},
+    ids::{CustomerId, EventId, TicketId, TicketTypeId},
+    store::bulk::{self, Kind, is_one_of_pairs},
+};
+
+/// Tickets still being imported do not exist yet; see [`crate::entity::ticket_import`]. PostgreSQL never has any.
+const SQLITE_IMPORTED: &str =
+    "(import_id IS NULL OR import_id NOT IN (SELECT id FROM ticket_imports))";
+
+/// SQLite's time in the form in which sqlx writes times, to the millisecond, which is as fine as its clock is.
+const SQLITE_NOW: &str = "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')";
+
+/// One row for each gate: whether this transaction has it now.
+pub fn try_gates(gates: &[i64]) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT gate, pg_try_advisory_xact_lock(gate) AS is_open FROM unnest($1::bigint[]) AS gate",
+        [bigint_array(gates.iter().copied())],
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct GateRow {
+    pub gate: i64,
+    pub is_open: bool,
+}
+
+/// Waits for an advisory lock, held to the transaction's end.
+pub fn wait_for_advisory_lock(key: i64) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT pg_advisory_xact_lock($1)",
+        [key.into()],
+    )
+}
+
+/// How long statements of this transaction may wait for a lock, and take in all, in milliseconds.
+pub fn set_timeouts(lock_timeout_ms: u128, statement_timeout_ms: u128) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)",
+        [
+            lock_timeout_ms.to_string().into(),
+            statement_timeout_ms.to_string().into(),
+        ],
+    )
+}
+
+/// Those of these tickets that can be locked without waiting and are not sold, locked, in the order of their ids.
+///
+/// A sold ticket is left alone: locking it would write to its row, and in a burst most buyers want a ticket that is sold.
+pub fn lock_free_tickets(
+    backend: DbBackend,
+    wanted: &[(EventId, TicketId)],
+) -> Select<ticket::Entity> {
+    let query = named(backend, wanted).filter(ticket::Column::Status.ne(ticket::Status::Sold));
+    skip_locked(query)
+}
+
+/// These tickets, locked in the order of their ids however long that takes: `SELECT … FOR UPDATE`.
+pub fn lock_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
+    named(backend, wanted).lock_exclusive()
+}
+
+/// The tickets of these ids as they were last committed.
+pub fn read_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
+    named(backend, wanted)
+}
+
+#[cfg(not(without_lock))]
+fn skip_locked(query: Select<ticket::Entity>) -> Select<ticket::Entity> {
+    query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+}
+
+/// The build that proves the tests: without the lock they must see an oversell.
+#[cfg(without_lock)]
+fn skip_locked(query: Select<ticket::Entity>) -> Select<ticket::Entity> {
+    query
+}
+
+fn named(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
+    let pairs = wanted.iter().map(|(event, ticket)| (event.0, ticket.0));
+    let query = ticket::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+        .order_by_asc(ticket::Column::EventId)
+        .order_by_asc(ticket::Column::Id);
+    match backend {
+        DbBackend::Sqlite => query.filter(Expr::cust(SQLITE_IMPORTED)),
+        _ => query,
+    }
+}
+
+/// How many tickets of a type are wanted without naming them.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyOf {
+    pub event_id: EventId,
+    pub ticket_type_id: TicketTypeId,
+    pub quantity: usize,
+}
+
+/// Free tickets of each type, locked, as many as are wanted and can be had without waiting; none of `except`. A type must
+/// not be named twice: a transaction does not skip its own locks.
+pub fn pick_tickets(free: Free, wanted: &[AnyOf], except: &[TicketId]) -> Statement {
+    let (condition, order) = free.postgres();
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        format!(
+            "SELECT picked.* FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, ticket_type_id, quantity)
+             CROSS JOIN LATERAL (
+                 SELECT * FROM tickets
+                 WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
+                     AND {condition} AND id <> ALL ($4::uuid[])
+                 ORDER BY {order} LIMIT wanted.quantity
+                 {PICK_LOCK}
+             ) AS picked"
+        ),
+        any_of_arrays(wanted).into_iter().chain([uuid_array(except.iter().map(|id| id.0))]),
+    )
+}
+
+#[cfg(not(without_lock))]
+const PICK_LOCK: &str = "FOR UPDATE SKIP LOCKED";
+#[cfg(without_lock)]
+const PICK_LOCK: &str = "";
+
+/// As [`pick_tickets`], for one type: SQLite knows no `LATERAL`, and a statement there costs no round trip.
+pub fn pick_tickets_sqlite(free: Free, wanted: AnyOf, except: &[TicketId]) -> Statement {
+    let (condition, order) = free.sqlite();
+    Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        format!(
+            "SELECT * FROM tickets
+             WHERE event_id = ? AND ticket_type_id = ? AND {condition} AND {SQLITE_IMPORTED}
+                 AND id NOT IN (SELECT unhex(value) FROM json_each(?))
+             ORDER BY {order} LIMIT ?"
+        ),
+        [
+            wanted.event_id.into(),
+            wanted.ticket_type_id.into(),
+            json_ids(except).into(),
+            count(wanted.quantity).into(),
+        ],
+    )
+}
+
+/// In which way a ticket is free. Two statements: no index serves "available, or held until a time past" at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Free {
+    Available,
+    /// Its hold has ended.
+    Expired,
+}
+
+impl Free {
+    /// Condition and order. The statement's time is good enough to find candidates, and unlike `clock_timestamp()` can be
+    /// looked up in an index; the decision asks the clock itself.
+    fn postgres(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Available => ("status = 'AVAILABLE'", "id"),
+            Self::Expired => (
+                "status = 'HELD' AND held_until <= statement_timestamp()",
+                "held_until",
+            ),
+        }
+    }
+
+    fn sqlite(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Available => ("status = 'AVAILABLE'", "id"),
+            Self::Expired => (
+                "status = 'HELD' AND held_until <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+                "held_until",
+            ),
+        }
+    }
+}
+
+fn count(quantity: usize) -> i64 {
+    i64::try_from(quantity).unwrap_or(i64::MAX)
+}
+
+fn json_ids(ids: &[TicketId]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| id.0.simple().to_string()).collect();
+    serde_json::json!(ids).to_string()
+}
+
+/// For each type, up to as many tickets as are wanted that are available as the last commit left them but are none of
+/// `ours`: somebody else has them locked, and they may come back.
+pub fn find_contested(wanted: &[AnyOf], ours: &[TicketId]) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT wanted.event_id, wanted.ticket_type_id, contested.id
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, ticket_type_id, quantity)
+         CROSS JOIN LATERAL (
+             SELECT id FROM tickets
+             WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
+                 AND status = 'AVAILABLE' AND id <> ALL ($4::uuid[])
+             ORDER BY id LIMIT wanted.quantity
+         ) AS contested",
+        any_of_arrays(wanted).into_iter().chain([uuid_array(ours.iter().map(|id| id.0))]),
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct ContestedRow {
+    pub event_id: EventId,
+    pub ticket_type_id: TicketTypeId,
+    pub id: TicketId,
+}
+
+fn any_of_arrays(wanted: &[AnyOf]) -> [Value; 3] {
+    [
+        uuid_array(wanted.iter().map(|any| any.event_id.0)),
+        uuid_array(wanted.iter().map(|any| any.ticket_type_id.0)),
+        bigint_array(wanted.iter().map(|any| count(any.quantity))),
+    ]
+}
+
+fn bigint_array(numbers: impl Iterator<Item = i64>) -> Value {
+    Value::Array(
+        ArrayType::BigInt,
+        Some(Box::new(numbers.map(Value::from).collect())),
+    )
+}
+
+fn uuid_array(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
+    Value::Array(
+        ArrayType::Uuid,
+        Some(Box::new(ids.map(Value::from).collect())),
+    )
+}
+
+/// The time, and each event that exists. Read after the last lock: `clock_timestamp()` is the time of the statement, where
+/// `now()` would be the time at which the transaction began, before it waited.
+pub fn read_events(backend: DbBackend, ids: &[EventId]) -> Statement {
+    let rows = ids.iter().map(|id| vec![id.0.into()]).collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid], rows);
+    let now = match backend {
+        DbBackend::Postgres => "(SELECT clock_timestamp())",
+        _ => SQLITE_NOW,
+    };
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "WITH wanted (id) AS ({source})
+             SELECT {now} AS now, events.id, events.status, events.currency, events.sales_open_at,
+                 events.sales_close_at, events.tickets_per_order_max
+             FROM wanted LEFT JOIN events ON events.id = wanted.id"
+        ),
+        values,
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct EventRow {
+    pub now: DateTime<Utc>,
+    /// None of these for an id that no event has.
+    pub id: Option<EventId>,
+    pub status: Option<event::Status>,
+    pub currency: Option<String>,
+    pub sales_open_at: Option<DateTime<Utc>>,
+    pub sales_close_at: Option<DateTime<Utc>>,
+    pub tickets_per_order_max: Option<i32>,
+}
+
+/// Name and price of each ticket type.
+pub fn read_ticket_types(
+    backend: DbBackend,
+    ids: &[(EventId, TicketTypeId)],
+) -> Select<crate::entity::ticket_type::Entity> {
+    let pairs = ids
+        .iter()
+        .map(|(event, ticket_type)| (event.0, ticket_type.0));
+    crate::entity::ticket_type::Entity::find().filter(is_one_of_pairs(
+        backend,
+        ("event_id", "id"),
+        pairs,
+    ))
+}
+
+/// The idempotency keys of these that are bound.
+pub fn read_keys(
+    backend: DbBackend,
+    keys: &[(EventId, CustomerId, String)],
+) -> Select<idempotency_key::Entity> {
+    let rows = keys
+        .iter()
+        .map(|(event, customer, key)| vec![event.0.into(), customer.0.into(), key.clone().into()])
+        .collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid, Kind::Text], rows);
+    idempotency_key::Entity::find().filter(Expr::cust_with_values(
+        format!("(event_id, customer_id, key) IN ({source})"),
+        values,
+    ))
+}
+
+/// Which of these tickets have an owner by the order items, whatever their own status says.
+pub fn find_owned(
+    backend: DbBackend,
+    tickets: &[(EventId, TicketId)],
+) -> Select<order_item::Entity> {
+    let pairs = tickets.iter().map(|(event, ticket)| (event.0, ticket.0));
+    order_item::Entity::find()
+        .filter(order_item::Column::Status.eq(order_item::Status::Active))
+        .filter(is_one_of_pairs(backend, ("event_id", "ticket_id"), pairs))
+}
+
+/// Marks tickets sold.
+pub fn mark_sold(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Statement {
+    let rows = tickets
+        .iter()
+        .map(|(event, id)| vec![event.0.into(), id.0.into()])
+        .collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "UPDATE tickets SET status = 'SOLD', hold_id = NULL, held_until = NULL
+             WHERE (event_id, id) IN ({source})"
+        ),
+        values,
+    )
+}
+
+pub fn insert_orders<'a>(
+    backend: DbBackend,
+    orders: impl Iterator<Item = &'a order::Model>,
+) -> Statement {
+    bulk::insert(
+        backend,
+        "orders",
+        &[
+            ("event_id", Kind::Uuid),
+            ("id", Kind::Uuid),
+            ("customer_id", Kind::Uuid),
+            ("placed_by", Kind::Uuid),
+            ("status", Kind::Text),
+            ("total_minor", Kind::BigInt),
+            ("currency", Kind::Text),
+            ("placed_at", Kind::Time),
+        ],
+        orders
+            .map(|order| {
+                vec![
+                    order.event_id.into(),
+                    order.id.into(),
+                    order.customer_id.into(),
+                    order.placed_by.into(),
+                    order.status.into(),
+                    order.total_minor.into(),
+                    order.currency.clone().into(),
+                    order.placed_at.into(),
+                ]
+            })
+            .collect(),
+    )
+}
+
+pub fn insert_order_items<'a>(
+    backend: DbBackend,
+    items: impl Iterator<Item = &'a order_item::Model>,
+) -> Statement {
+    bulk::insert(
+        backend,
+        "order_items",
+        &[
+            ("event_id", Kind::Uuid),
+            ("id", Kind::Uuid),
+            ("order_id", Kind::Uuid),
+            ("ticket_id", Kind::Uuid),
+            ("status", Kind::Text),
+            ("unit_price_minor", Kind::BigInt),
+            ("currency", Kind::Text),
+            ("ticket_type_name", Kind::Text),
+            ("seat_label", Kind::Text),
+            ("admission_code", Kind::Text),
+        ],
+        items
+            .map(|item| {
+                vec![
+                    item.event_id.into(),
+                    item.id.into(),
+                    item.order_id.into(),
+                    item.ticket_id.into(),
+                    item.status.into(),
+                    item.unit_price_minor.into(),
+                    item.currency.clone().into(),
+                    item.ticket_type_name.clone().into(),
+                    item.seat_label.clone().into(),
+                    item.admission_code.clone().into(),
+                ]
+            })
+            .collect(),
+    )
+}
+
+pub fn insert_keys(
+    backend: DbBackend,
+    keys: impl Iterator<Item = idempotency_key::Model>,
+) -> Statement {
+    bulk::insert(
+        backend,
+        "idempotency_keys",
+        &[
+            ("event_id", Kind::Uuid),
+            ("customer_id", Kind::Uuid),
+            ("key", Kind::Text),
+            ("kind", Kind::Text),
+            ("fingerprint", Kind::Bytes),
+            ("order_id", Kind::Uuid),
+            ("created_at", Kind::Time),
+        ],
+        keys.map(|key| {
+            vec![
+                key.event_id.into(),
+                key.customer_id.into(),
+                key.key.into(),
+                key.kind.into(),
+                key.fingerprint.into(),
+                key.order_id.into(),
+                key.created_at.into(),
+            ]
+        })
+        .collect(),
+    )
+}
+
+/// Gives each account that has no id yet the id beside it. A statement of its own, outside the sale: a unique index makes
+/// an insert wait for whoever inserts the same row, and that must not happen while a sale holds its locks.
+pub fn insert_customers(
+    backend: DbBackend,
+    customers: impl Iterator<Item = crate::entity::customer::Model>,
+) -> Statement {
+    let mut statement = bulk::insert(
+        backend,
+        "customers",
+        &[
+            ("id", Kind::Uuid),
+            ("issuer", Kind::Text),
+            ("subject", Kind::Text),
+            ("created_at", Kind::Time),
+        ],
+        customers
+            .map(|customer| {
+                vec![
+                    customer.id.into(),
+                    customer.issuer.into(),
+                    customer.subject.into(),
+                    customer.created_at.into(),
+                ]
+            })
+            .collect(),
+    );
+    // Without a WHERE, SQLite would read the ON of the conflict clause as a join's.
+    statement
+        .sql
+        .push_str(" WHERE true ON CONFLICT (issuer, subject) DO NOTHING");
+    statement
+}

@@ -1,0 +1,356 @@
+//! The waiting room: commands that somebody else's lock keeps from being settled at once.
+//!
+//! Those who are blocked by the same thing wait together, in one group with one task, which waits for the lock on a
+//! connection of its own and then takes the group through the transaction as a batch. Waits are bounded in number (in all,
+//! per event, per group), in time (each command's deadline) and in slices, after which a group lets others have its
+//! connection: sixteen stuck rows must not keep the seventeenth group, whose lock is free in a millisecond, from trying.
+
+use std::{
+    collections::{HashMap, hash_map},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    commit::{Blocker, Transaction, Trust},
+    desk::{self, Desk, Entry, Limits},
+    failure::{Cause, Failure},
+    lane::Lane,
+};
+use crate::{ids::EventId, store::Store};
+
+/// One wait for a lock. While it lasts, a command that wants several tickets may hold some of them: nobody else waits for
+/// those longer than this.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// What a command that is given up is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It never was in a batch.
+    Queued,
+    /// Somebody else had locked what it wants.
+    Contended,
+    /// The database was out of reach.
+    Unreachable,
+    /// The database refuses it.
+    Broken,
+}
+
+/// Who waits together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Blocked(Blocker),
+    /// A batch whose connection was lost.
+    Batch(u64),
+}
+
+struct Group {
+    members: Vec<Entry>,
+    late: Late,
+}
+
+/// Everybody who waits.
+pub struct Waiting {
+    room: Mutex<Room>,
+    /// Permits to use a connection for waiting, and, of those, for a second time.
+    permits: Semaphore,
+    stubborn_permits: Semaphore,
+    lanes: Mutex<Vec<Lane>>,
+    store: Arc<Store>,
+    tasks: TaskTracker,
+    len_max: usize,
+    batch_len_max: usize,
+}
+
+#[derive(Default)]
+struct Room {
+    groups: HashMap<Key, Group>,
+    len: usize,
+    len_by_event: HashMap<EventId, usize>,
+    batches_ever: u64,
+}
+
+impl Waiting {
+    pub fn new(limits: &Limits, store: Arc<Store>) -> Self {
+        let lanes = limits.waiting_lanes.max(1);
+        Self {
+            room: Mutex::default(),
+            permits: Semaphore::new(lanes),
+            // A quarter of the connections is left for those who wait for the first time.
+            stubborn_permits: Semaphore::new((lanes - lanes / 4).max(1)),
+            lanes: Mutex::default(),
+            store,
+            tasks: TaskTracker::new(),
+            len_max: limits.waiting_len_max,
+            batch_len_max: limits.batch_len_max,
+        }
+    }
+
+    /// Waits until nobody waits any more.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn room(&self) -> std::sync::MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection for waiting; the second time around, one of fewer.
+    async fn permits(
+        &self,
+        is_first_wait: bool,
+    ) -> (Option<SemaphorePermit<'_>>, SemaphorePermit<'_>) {
+        const OPEN: &str = "the semaphores of the waiting room are never closed";
+        let stubborn = match is_first_wait {
+            true => None,
+            false => Some(self.stubborn_permits.acquire().await.expect(OPEN)),
+        };
+        (stubborn, self.permits.acquire().await.expect(OPEN))
+    }
+
+    fn take_lane(&self) -> Lane {
+        let idle = self
+            .lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        idle.unwrap_or_else(|| Lane::new(Arc::clone(&self.store)))
+    }
+
+    fn return_lane(&self, lane: Lane) {
+        self.lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(lane);
+    }
+}
+
+/// Lets a command wait for what blocks it, or gives it up where too many wait already.
+pub fn park(desk: &Arc<Desk>, entry: Entry, by: Blocker) {
+    let len_max = desk.waiting.len_max;
+    let key = Key::Blocked(by);
+    let mut room = desk.waiting.room();
+    let event_len = room
+        .len_by_event
+        .get(&entry.command.event_id)
+        .copied()
+        .unwrap_or(0);
+    let group_len = room.groups.get(&key).map_or(0, |group| group.members.len());
+    // Where the outcome is in doubt, giving up answers nothing.
+    let is_full = room.len >= len_max || event_len >= len_max / 2 || group_len >= len_max / 4;
+    if is_full && !entry.is_doubtful {
+        drop(room);
+        return entry.given_up(Late::Contended);
+    }
+    if room.join(key.clone(), entry, Late::Contended) {
+        start(desk, key);
+    }
+}
+
+/// Lets a batch whose connection was lost wait as one.
+pub fn park_batch(desk: &Arc<Desk>, part: Vec<Entry>) {
+    let mut room = desk.waiting.room();
+    room.batches_ever += 1;
+    let key = Key::Batch(room.batches_ever);
+    let mut is_started = false;
+    let mut refused = Vec::new();
+    for entry in part {
+        if room.len >= desk.waiting.len_max && !entry.is_doubtful {
+            refused.push(entry);
+        } else {
+            is_started |= room.join(key.clone(), entry, Late::Unreachable);
+        }
+    }
+    if is_started {
+        start(desk, key);
+    }
+    drop(room);
+    refused
+        .into_iter()
+        .for_each(|entry| entry.given_up(Late::Unreachable));
+}
+
+fn start(desk: &Arc<Desk>, key: Key) {
+    let desk = Arc::clone(desk);
+    desk.waiting.tasks.spawn(wait(Arc::clone(&desk), key));
+}
+
+impl Room {
+    /// Adds a member; true when the group is new and needs a task.
+    fn join(&mut self, key: Key, entry: Entry, late: Late) -> bool {
+        self.len += 1;
+        *self.len_by_event.entry(entry.command.event_id).or_default() += 1;
+        match self.groups.entry(key) {
+            hash_map::Entry::Occupied(mut group) => {
+                group.get_mut().members.push(entry);
+                false
+            }
+            hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(Group {
+                    members: vec![entry],
+                    late,
+                });
+                true
+            }
+        }
+    }
+
+    fn leave(&mut self, event_id: EventId) {
+        self.len -= 1;
+        if let hash_map::Entry::Occupied(mut count) = self.len_by_event.entry(event_id) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Takes up to `len_max` members out of a group, in order of arrival.
+    fn take(&mut self, key: &Key, len_max: usize) -> Vec<Entry> {
+        let Some(group) = self.groups.get_mut(key) else {
+            return Vec::new();
+        };
+        let len = group.members.len().min(len_max);
+        let taken: Vec<Entry> = group.members.drain(..len).collect();
+        for entry in &taken {
+            self.leave(entry.command.event_id);
+        }
+        taken
+    }
+
+    /// Removes members whose deadline has passed, and the group itself when none is left. The next deadline of the others.
+    fn prune(&mut self, key: &Key) -> (Vec<Entry>, Late, Option<Instant>) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return (Vec::new(), Late::Contended, None);
+        };
+        let (late, now) = (group.late, Instant::now());
+        let (too_late, in_time): (Vec<Entry>, Vec<Entry>) = group
+            .members
+            .drain(..)
+            .partition(|entry| entry.deadline <= now);
+        let next = in_time.iter().map(|entry| entry.deadline).min();
+        group.members = in_time;
+        if next.is_none() {
+            self.groups.remove(key);
+        }
+        for entry in &too_late {
+            self.leave(entry.command.event_id);
+        }
+        (too_late, late, next)
+    }
+}
+
+/// Removes a group whose task ends, also when it ends by a panic: nobody may join a group that has no task. Who is still
+/// in it hears that the outcome is unknown, since their reply slot is dropped.
+struct Closing<'a> {
+    waiting: &'a Waiting,
+    key: &'a Key,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut room = self.waiting.room();
+        drop(room.take(self.key, usize::MAX));
+        room.groups.remove(self.key);
+    }
+}
+
+/// A group's task: slice by slice, until each member was taken through the transaction or is too late.
+async fn wait(desk: Arc<Desk>, key: Key) {
+    let waiting = &desk.waiting;
+    let _closing = Closing { waiting, key: &key };
+    let mut is_first_wait = true;
+    loop {
+        let (too_late, late, next_deadline) = waiting.room().prune(&key);
+        too_late.into_iter().for_each(|entry| entry.given_up(late));
+        let Some(next_deadline) = next_deadline else {
+            return;
+        };
+        let Ok(_permits) =
+            tokio::time::timeout_at(next_deadline, waiting.permits(is_first_wait)).await
+        else {
+            continue;
+        };
+        let mut lane = waiting.take_lane();
+        let outcome = attempt(&desk, &mut lane, &key).await;
+        if let Err(failure) = &outcome
+            && failure.cause != Cause::TimedOut
+        {
+            tracing::warn!(cause = ?failure.cause, error = %failure.fault.source, "{} failed for those who wait", failure.fault.step);
+            lane.discard();
+        }
+        waiting.return_lane(lane);
+        drop(_permits);
+        is_first_wait = false;
+        if waiting
+            .room()
+            .groups
+            .get(&key)
+            .is_some_and(|group| !group.members.is_empty())
+        {
+            desk::back_off().await;
+        }
+    }
+}
+
+/// One wait, and if it ends well, one transaction for the group.
+async fn attempt(desk: &Arc<Desk>, lane: &mut Lane, key: &Key) -> Result<(), Failure> {
+    let db = lane.connection().await?;
+    let blocker = match key {
+        Key::Blocked(blocker) => Some(blocker.clone()),
+        Key::Batch(_) => first_gate(desk, &db, key).await?,
+    };
+    let tx = Transaction::begin(&db).await?;
+    if let Some(blocker) = blocker
+        && let Err(failure) = tx.wait_for(&blocker, SLICE).await
+    {
+        if failure.cause == Cause::TimedOut {
+            tx.roll_back().await?;
+        }
+        return Err(failure);
+    }
+    let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
+    match tx.settle(&desk::requests(&part), Trust::Status).await {
+        Ok(settled) => desk.answer(part, settled),
+        Err(failure) => {
+            let mut splits_left = 0;
+            let parts = desk
+                .recover(lane, part, Trust::Status, failure, &mut splits_left)
+                .await;
+            desk.settle(lane, parts).await;
+        }
+    }
+    Ok(())
+}
+
+/// The lost session of a batch had all its gates: when the first is free, so are the others.
+async fn first_gate(
+    desk: &Arc<Desk>,
+    db: &sea_orm::DatabaseConnection,
+    key: &Key,
+) -> Result<Option<Blocker>, Failure> {
+    let mut members = {
+        let mut room = desk.waiting.room();
+        match room.groups.get_mut(key) {
+            Some(group) => std::mem::take(&mut group.members),
+            None => Vec::new(),
+        }
+    };
+    // The members are put back whatever happens: nobody else can join or leave a batch that is lost.
+    let identified = desk.identify(db, &mut members).await;
+    let gate = members
+        .first()
+        .and_then(|entry| Some(Blocker::Gate(entry.command.event_id, entry.customer_id?)));
+    if let Some(group) = desk.waiting.room().groups.get_mut(key) {
+        group.members = members;
+    }
+    identified?;
+    Ok(gate)
+}
