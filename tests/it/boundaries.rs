@@ -57,7 +57,7 @@ fn a_table_is_no_graphql_type_and_has_no_rules() {
             "SimpleObject",
             "InputObject",
             "(Enum",
-            ", Enum",
+            ", Enum,",
             "crate::sales",
             "crate::catalogue",
             "crate::store",
