@@ -11,10 +11,13 @@ mod loaders;
 mod money;
 mod node;
 mod page;
+mod user_error;
 
 use std::sync::Arc;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SchemaBuilder};
+
+pub(crate) use loaders::loaders;
 
 use crate::{auth::Caller, store::Store};
 

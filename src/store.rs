@@ -33,6 +33,9 @@ const READING_SESSION: &[(&str, &str)] = &[
     ("idle_in_transaction_session_timeout", "10s"),
 ];
 
+/// The session that changes the schema: a step may take long, and a second process waits for the first.
+const MIGRATING_SESSION: &[(&str, &str)] = &[("lock_timeout", "60s")];
+
 /// The desk's sessions. Each line bounds how long somebody else's misfortune can hold a buyer.
 const SALES_SESSION: &[(&str, &str)] = &[
     // An answered sale is on disk.
@@ -133,6 +136,24 @@ pub enum StoreError {
     Standby,
 }
 
+/// One connection to the database, see [`Store::connect_alone`].
+pub struct Alone {
+    connection: DatabaseConnection,
+    _sole_writer: Option<File>,
+}
+
+impl Alone {
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// Closes the connection, and waits until that is done.
+    pub async fn close(self) {
+        // There is nothing to be done about a connection that cannot even be closed.
+        let _ = self.connection.close().await;
+    }
+}
+
 /// The database, connected.
 #[derive(Debug)]
 pub struct Store {
@@ -159,13 +180,7 @@ impl Store {
             }
             _ => {
                 let lock = lock_sqlite_file(url)?;
-                let writer = connect_sqlite(url, 1, |options| {
-                    options
-                        .create_if_missing(true)
-                        .journal_mode(SqliteJournalMode::Wal)
-                        .synchronous(SqliteSynchronous::Full)
-                })
-                .await?;
+                let writer = connect_sqlite_writer(url).await?;
                 let reader = connect_sqlite(url, SQLITE_READERS, |options| {
                     options.pragma("query_only", "on")
                 })
@@ -176,6 +191,24 @@ impl Store {
                     writer,
                     _sole_writer: Some(lock),
                 })
+            }
+        }
+    }
+
+    /// One connection and nothing else, to change the schema with.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_alone(url: &DatabaseUrl) -> Result<Alone, StoreError> {
+        match url.backend {
+            DbBackend::Postgres => {
+                let connection = connect_postgres(url, 1, MIGRATING_SESSION).await?;
+                Ok(Alone { connection, _sole_writer: None })
+            }
+            _ => {
+                let lock = lock_sqlite_file(url)?;
+                let connection = connect_sqlite_writer(url).await?;
+                Ok(Alone { connection, _sole_writer: Some(lock) })
             }
         }
     }
@@ -272,6 +305,16 @@ async fn connect_postgres(
     Database::connect(options)
         .await
         .map_err(StoreError::Connecting)
+}
+
+async fn connect_sqlite_writer(url: &DatabaseUrl) -> Result<DatabaseConnection, StoreError> {
+    connect_sqlite(url, 1, |options| {
+        options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+    })
+    .await
 }
 
 async fn connect_sqlite(

@@ -32,6 +32,8 @@ pub enum Code {
     Timeout,
     /// The connection to the database was lost while a sale was being committed: repeat with the same key.
     OutcomeUnknown,
+    /// The database is out of reach: nothing happened, come back after `extensions.retryAfter` seconds.
+    Unavailable,
     /// Something is broken here; the request id in `extensions.requestId` finds it in the log.
     Internal,
 }
@@ -51,6 +53,7 @@ impl Code {
             Self::Overloaded => "OVERLOADED",
             Self::Timeout => "TIMEOUT",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
     }
@@ -66,7 +69,8 @@ impl Code {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         tracing::error!(error = %fault.source, "{} failed", fault.step);
-        Code::Internal.error("something is broken here; the fault is logged under this request's id")
+        Code::Internal
+            .error("something is broken here; the fault is logged under this request's id")
     }
 }
 

@@ -71,12 +71,61 @@ impl GlobalId {
         }
     }
 
+    /// The organizer's id, if it names an organizer.
+    pub fn organizer(self) -> Option<OrganizerId> {
+        match self {
+            Self::Organizer(id) => Some(id),
+            Self::Event(_)
+            | Self::TicketType(..)
+            | Self::Ticket(..)
+            | Self::Order(..)
+            | Self::OrderItem(..) => None,
+        }
+    }
+
+    /// The event's id, if it names an event.
+    pub fn event(self) -> Option<EventId> {
+        match self {
+            Self::Event(id) => Some(id),
+            Self::Organizer(_)
+            | Self::TicketType(..)
+            | Self::Ticket(..)
+            | Self::Order(..)
+            | Self::OrderItem(..) => None,
+        }
+    }
+
+    /// The ticket type's id, if it names a ticket type.
+    pub fn ticket_type(self) -> Option<(EventId, TicketTypeId)> {
+        match self {
+            Self::TicketType(event, id) => Some((event, id)),
+            Self::Organizer(_)
+            | Self::Event(_)
+            | Self::Ticket(..)
+            | Self::Order(..)
+            | Self::OrderItem(..) => None,
+        }
+    }
+
+    /// The ticket's id, if it names a ticket.
+    pub fn ticket(self) -> Option<(EventId, TicketId)> {
+        match self {
+            Self::Ticket(event, id) => Some((event, id)),
+            Self::Organizer(_)
+            | Self::Event(_)
+            | Self::TicketType(..)
+            | Self::Order(..)
+            | Self::OrderItem(..) => None,
+        }
+    }
+
     /// As [`Self::decode`], with the coded error of a query's argument.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` when `id` is not one that this server made.
     pub fn require(id: &ID) -> Result<Self, Error> {
-        Self::decode(id).ok_or_else(|| Code::BadUserInput.error("the id is not one of this server's ids"))
+        Self::decode(id)
+            .ok_or_else(|| Code::BadUserInput.error("the id is not one of this server's ids"))
     }
 }
 
@@ -102,7 +151,17 @@ mod tests {
     #[test]
     fn what_is_no_id_is_refused() {
         let ticket = GlobalId::Ticket(EventId::mint(), TicketId::mint()).encode();
-        for text in ["", "x", "1", "AAAA", "T=", "é", &ticket[..43], &format!("{}A", *ticket), &"A".repeat(1_000_000)] {
+        for text in [
+            "",
+            "x",
+            "1",
+            "AAAA",
+            "T=",
+            "é",
+            &ticket[..43],
+            &format!("{}A", *ticket),
+            &"A".repeat(1_000_000),
+        ] {
             assert_eq!(GlobalId::decode(&ID(text.to_owned())), None, "{text:.50}");
         }
     }

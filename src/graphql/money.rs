@@ -1,6 +1,6 @@
 //! Money as clients see it: a decimal amount and its currency.
 
-use async_graphql::{Scalar, ScalarType, SimpleObject, Value, InputValueError, InputValueResult};
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
 
 /// An amount of money.
 #[derive(SimpleObject, Clone)]
@@ -13,13 +13,22 @@ pub struct Money {
 
 impl From<crate::money::Money> for Money {
     fn from(money: crate::money::Money) -> Self {
-        Self { amount: Decimal(money.amount()), currency: money.currency.code().to_owned() }
+        Self {
+            amount: Decimal(money.amount()),
+            currency: money.currency.code().to_owned(),
+        }
     }
 }
 
 /// A decimal number as a string, such as `"12.50"`, so that no client's floating point rounds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal(pub String);
+
+impl Decimal {
+    pub fn number(&self) -> rust_decimal::Decimal {
+        rust_decimal::Decimal::from_str_exact(&self.0).expect("only decimals become a Decimal")
+    }
+}
 
 /// The longest decimal that is read; more digits fit no amount of money.
 const DECIMAL_LEN_MAX: usize = 40;
@@ -34,7 +43,9 @@ impl ScalarType for Decimal {
             {
                 Ok(Self(text))
             }
-            _ => Err(InputValueError::custom("a decimal is a string such as \"12.50\"")),
+            _ => Err(InputValueError::custom(
+                "a decimal is a string such as \"12.50\"",
+            )),
         }
     }
 

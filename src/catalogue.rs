@@ -1,0 +1,103 @@
+//! What is on sale: events, ticket types and tickets; what operators edit and buyers read.
+//!
+//! Drafts exist for their own organizer alone, and every reader here takes the caller, so that none can forget it. The
+//! only ticket status written here is the `AVAILABLE` of a new ticket; every later change of it belongs to `sales`.
+//! Knows nothing about GraphQL or HTTP.
+
+mod dialect;
+mod edit_event;
+mod edit_ticket_type;
+mod events;
+mod organizers;
+mod rules;
+mod ticket_types;
+mod tickets;
+
+use std::{future::Future, sync::Arc};
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+pub use self::{
+    edit_event::{
+        CreateEventCode, EventChange, NewEvent, PublishEventCode, UpdateEventCode, create_event,
+        publish_event, update_event,
+    },
+    edit_ticket_type::{
+        CreateTicketTypeCode, NewTicketType, TICKET_TYPES_PER_EVENT_MAX, TicketTypeChange,
+        UpdateTicketTypeCode, create_ticket_type, update_ticket_type,
+    },
+    events::{EventFilter, EventKey, event_by_slug, events_by_ids, events_page, is_on_sale},
+    organizers::organizers_by_ids,
+    ticket_types::{Availability, availability, ticket_types_by_ids, ticket_types_of_events},
+    tickets::{Seat, Ticket, TicketFilter, tickets_by_ids, tickets_page},
+};
+use crate::{fault::Fault, store::Store};
+
+/// Why a write was refused, in words for the operator: a value, not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal<C> {
+    pub code: C,
+    /// A plain sentence.
+    pub message: String,
+    /// The field of the input that is to blame, if one is.
+    pub field: Option<String>,
+}
+
+/// What a write answers: what it wrote, or everything that speaks against it.
+pub type Answer<T, C> = Result<Result<T, Vec<Refusal<C>>>, Fault>;
+
+impl<C> Refusal<C> {
+    fn new(code: C, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+        }
+    }
+
+    /// Another organizer's event is as unknown as one that is not there.
+    pub fn unknown_event(code: C) -> Self {
+        Self::new(code, "there is no such event of yours")
+    }
+
+    /// Another organizer's ticket type is as unknown as one that is not there.
+    pub fn unknown_ticket_type(code: C) -> Self {
+        Self::new(code, "there is no such ticket type of yours")
+    }
+
+    fn at(code: C, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: Some(field.into()),
+        }
+    }
+}
+
+/// The answer that refuses for one reason.
+fn refused<T, C>(refusal: Refusal<C>) -> Answer<T, C> {
+    Ok(Err(vec![refusal]))
+}
+
+/// Runs a write to its end, also when its caller stops waiting: a transaction that is dropped half-way could leave its
+/// connection unusable. Every statement of such a write has a timeout; at shutdown the runtime drops it, and what was
+/// not committed never happened.
+async fn to_its_end<T, W>(store: &Arc<Store>, write: impl FnOnce(Arc<Store>) -> W) -> T
+where
+    T: Send + 'static,
+    W: Future<Output = T> + Send + 'static,
+{
+    match tokio::spawn(tracing::Instrument::in_current_span(write(store.clone()))).await {
+        Ok(answer) => answer,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the runtime stops the task, and that stops whoever waits here too.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The process's time, as exact as both databases keep it.
+fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}

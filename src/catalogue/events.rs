@@ -1,0 +1,153 @@
+//! Reading events.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, SelectStatement},
+};
+
+use super::{dialect::is_one_of, now, organizers::own_id};
+use crate::{
+    auth::Caller,
+    entity::event::{self, Column, Entity, Status},
+    fault::{Fault, Step},
+    ids::{EventId, OrganizerId},
+    page::{Direction, Page, Slice},
+    store::Store,
+};
+
+/// Which events a list shows.
+#[derive(Clone, Debug)]
+pub struct EventFilter {
+    pub status: Status,
+    pub organizer_id: Option<OrganizerId>,
+    /// Whether tickets can be bought at this moment.
+    pub is_on_sale: Option<bool>,
+    /// Starting at this instant or later …
+    pub starts_from: Option<DateTime<Utc>>,
+    /// … and before this one.
+    pub starts_before: Option<DateTime<Utc>>,
+}
+
+/// Where an event stands in lists: by its start, then by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventKey {
+    pub starts_at: DateTime<Utc>,
+    pub id: EventId,
+}
+
+/// Whether tickets of the event can be bought at this moment, by the process's clock. What decides a sale is the
+/// database's clock.
+pub fn is_on_sale(event: &event::Model) -> bool {
+    let now = now();
+    event.status == Status::Published && event.sales_open_at <= now && now < event.sales_close_at
+}
+
+/// The events with these ids that the caller may see, in no order.
+pub async fn events_by_ids(
+    store: &Store,
+    caller: &Caller,
+    ids: &[EventId],
+) -> Result<Vec<event::Model>, Fault> {
+    Entity::find()
+        .filter(is_one_of(
+            store.backend(),
+            (Entity, Column::Id),
+            ids.iter().map(|id| id.0),
+        ))
+        .filter(is_visible(caller))
+        .all(store.reader())
+        .await
+        .step("reading events by id")
+}
+
+/// The event of this slug, if the caller may see it.
+pub async fn event_by_slug(
+    store: &Store,
+    caller: &Caller,
+    slug: &str,
+) -> Result<Option<event::Model>, Fault> {
+    Entity::find()
+        .filter(Column::Slug.eq(slug))
+        .filter(is_visible(caller))
+        .one(store.reader())
+        .await
+        .step("reading an event by its slug")
+}
+
+/// A page of events in order of their start.
+pub async fn events_page(
+    store: &Store,
+    caller: &Caller,
+    filter: &EventFilter,
+    page: &Page<EventKey>,
+) -> Result<Slice<event::Model>, Fault> {
+    let order = match page.direction {
+        Direction::Forward => Order::Asc,
+        Direction::Backward => Order::Desc,
+    };
+    let rows = Entity::find()
+        .filter(is_visible(caller))
+        .filter(matches(filter))
+        .apply_if(page.after, |select, key| {
+            select.filter(place().gt(place_of(key)))
+        })
+        .apply_if(page.before, |select, key| {
+            select.filter(place().lt(place_of(key)))
+        })
+        .order_by(Column::StartsAt, order.clone())
+        .order_by(Column::Id, order)
+        .limit(page.read_max())
+        .all(store.reader())
+        .await
+        .step("reading a page of events")?;
+    Ok(page.cut(rows))
+}
+
+/// A draft exists for its own organizer alone.
+pub(super) fn is_visible(caller: &Caller) -> Condition {
+    let public = Condition::any().add(Column::Status.ne(Status::Draft));
+    match caller {
+        Caller::Organizer(organizer) => {
+            public.add(Column::OrganizerId.in_subquery(own_id(organizer)))
+        }
+        Caller::Anonymous | Caller::Customer(_) => public,
+    }
+}
+
+/// The ids of the events that the caller may see, as a subquery.
+pub(super) fn visible_ids(caller: &Caller) -> SelectStatement {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(is_visible(caller))
+        .into_query()
+}
+
+fn matches(filter: &EventFilter) -> Condition {
+    let now = now();
+    Condition::all()
+        .add(Column::Status.eq(filter.status))
+        .add_option(filter.organizer_id.map(|id| Column::OrganizerId.eq(id)))
+        .add_option(filter.starts_from.map(|from| Column::StartsAt.gte(from)))
+        .add_option(filter.starts_before.map(|to| Column::StartsAt.lt(to)))
+        .add_option(filter.is_on_sale.map(|is_on_sale| {
+            let on_sale = Condition::all()
+                .add(Column::Status.eq(Status::Published))
+                .add(Column::SalesOpenAt.lte(now))
+                .add(Column::SalesCloseAt.gt(now));
+            if is_on_sale { on_sale } else { on_sale.not() }
+        }))
+}
+
+fn place() -> Expr {
+    Expr::tuple([
+        Expr::col((Entity, Column::StartsAt)),
+        Expr::col((Entity, Column::Id)),
+    ])
+}
+
+fn place_of(key: EventKey) -> Expr {
+    Expr::tuple([Expr::val(key.starts_at), Expr::val(key.id)])
+}

@@ -1,0 +1,164 @@
+//! Reading tickets.
+//!
+//! An event's tickets are listed by id. The key needs no index of its own, never changes under a cursor, has no holes
+//! for places without a seat, and still reads in the order of the seats, since an addition mints its ids in that order.
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, Order, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
+};
+
+use super::{
+    dialect::{effective_status, is_one_of, is_shown},
+    events::visible_ids,
+};
+use crate::{
+    auth::Caller,
+    entity::ticket::{Column, Entity, Status},
+    fault::{Fault, Step},
+    ids::{EventId, TicketId, TicketTypeId},
+    page::{Direction, Page, Slice},
+    store::Store,
+};
+
+/// A ticket as everybody may see it: whether it is held, but not by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub event_id: EventId,
+    pub id: TicketId,
+    pub ticket_type_id: TicketTypeId,
+    /// `Held` only while the hold is alive.
+    pub status: Status,
+    /// None for general admission.
+    pub seat: Option<Seat>,
+    pub is_accessible: bool,
+}
+
+/// A numbered seat, by the labels that are printed on the ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    pub section: String,
+    pub row: String,
+    pub seat: String,
+}
+
+/// Which tickets of an event a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct TicketFilter {
+    pub ticket_type_id: Option<TicketTypeId>,
+    pub status: Option<Status>,
+    pub section: Option<String>,
+    pub is_accessible: Option<bool>,
+}
+
+/// A page of an event's tickets; empty when the caller may not see the event.
+pub async fn tickets_page(
+    store: &Store,
+    caller: &Caller,
+    event_id: EventId,
+    filter: &TicketFilter,
+    page: &Page<TicketId>,
+) -> Result<Slice<Ticket>, Fault> {
+    let order = match page.direction {
+        Direction::Forward => Order::Asc,
+        Direction::Backward => Order::Desc,
+    };
+    let rows = visible(store, caller)
+        .filter(Column::EventId.eq(event_id))
+        .filter(matches(store, filter))
+        .apply_if(page.after, |select, id| select.filter(Column::Id.gt(id)))
+        .apply_if(page.before, |select, id| select.filter(Column::Id.lt(id)))
+        .order_by(Column::Id, order)
+        .limit(page.read_max())
+        .into_model::<Row>()
+        .all(store.reader())
+        .await
+        .step("reading a page of tickets")?;
+    Ok(page.cut(rows.into_iter().map(Row::into_ticket).collect()))
+}
+
+/// The tickets with these ids that the caller may see, in no order.
+pub async fn tickets_by_ids(
+    store: &Store,
+    caller: &Caller,
+    keys: &[(EventId, TicketId)],
+) -> Result<Vec<Ticket>, Fault> {
+    let backend = store.backend();
+    let (events, ids) = (
+        keys.iter().map(|(event, _)| event.0),
+        keys.iter().map(|(_, id)| id.0),
+    );
+    let rows = visible(store, caller)
+        .filter(is_one_of(backend, (Entity, Column::EventId), events))
+        .filter(is_one_of(backend, (Entity, Column::Id), ids))
+        .into_model::<Row>()
+        .all(store.reader())
+        .await
+        .step("reading tickets by id")?;
+    Ok(rows
+        .into_iter()
+        .map(Row::into_ticket)
+        // The statement takes events and ids apart; an id under another event's name is not found.
+        .filter(|ticket| keys.contains(&(ticket.event_id, ticket.id)))
+        .collect())
+}
+
+/// Named, so that a new column stays private until somebody decides otherwise.
+fn visible(store: &Store, caller: &Caller) -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .columns([
+            Column::EventId,
+            Column::Id,
+            Column::TicketTypeId,
+            Column::Section,
+            Column::RowLabel,
+            Column::SeatLabel,
+            Column::IsAccessible,
+        ])
+        .expr_as(Expr::cust(effective_status(store.backend())), "status")
+        .filter(is_shown(store.backend()))
+        .filter(Column::EventId.in_subquery(visible_ids(caller)))
+}
+
+fn matches(store: &Store, filter: &TicketFilter) -> Condition {
+    Condition::all()
+        .add_option(filter.ticket_type_id.map(|id| Column::TicketTypeId.eq(id)))
+        .add_option(filter.section.as_ref().map(|s| Column::Section.eq(s)))
+        .add_option(filter.is_accessible.map(|is| Column::IsAccessible.eq(is)))
+        .add_option(
+            filter
+                .status
+                .map(|status| Expr::cust(effective_status(store.backend())).eq(status)),
+        )
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    event_id: EventId,
+    id: TicketId,
+    ticket_type_id: TicketTypeId,
+    status: Status,
+    section: Option<String>,
+    row_label: Option<String>,
+    seat_label: Option<String>,
+    is_accessible: bool,
+}
+
+impl Row {
+    fn into_ticket(self) -> Ticket {
+        let seat = match (self.section, self.row_label, self.seat_label) {
+            (Some(section), Some(row), Some(seat)) => Some(Seat { section, row, seat }),
+            // The database holds all three or none.
+            _ => None,
+        };
+        Ticket {
+            event_id: self.event_id,
+            id: self.id,
+            ticket_type_id: self.ticket_type_id,
+            status: self.status,
+            seat,
+            is_accessible: self.is_accessible,
+        }
+    }
+}

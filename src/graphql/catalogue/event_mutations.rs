@@ -1,0 +1,270 @@
+//! What organizers do with events.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::event::Event;
+use crate::{
+    catalogue::{self, CreateEventCode, PublishEventCode, Refusal, UpdateEventCode},
+    graphql::{
+        caller, domain,
+        global_id::GlobalId,
+        user_error::{UserError, split},
+    },
+    ids::EventId,
+};
+
+/// An event to be created.
+#[derive(InputObject)]
+pub struct CreateEventInput {
+    /// The readable name in the event's URL, unique among all events: lower-case letters and digits, with single
+    /// hyphens between words, at most 80.
+    slug: String,
+    /// The event's title, at most 200 characters.
+    name: String,
+    /// What the event is, in plain text, at most 10,000 characters.
+    #[graphql(default)]
+    description: String,
+    /// Where it takes place, at most 200 characters.
+    venue: String,
+    /// The ISO 4217 code of the currency of all prices, such as `EUR`. It cannot be changed later.
+    currency: String,
+    /// The IANA name of the venue's time zone, such as `Europe/Vienna`.
+    time_zone: String,
+    /// When it begins.
+    starts_at: DateTime<Utc>,
+    /// Tickets can be bought from this instant …
+    sales_open_at: DateTime<Utc>,
+    /// … until just before this one.
+    sales_close_at: DateTime<Utc>,
+    /// How many tickets one order may have, 1 to 1,000.
+    #[graphql(default = 10)]
+    tickets_per_order_max: i32,
+}
+
+/// A change of an event. What is absent or null stays as it is.
+#[derive(InputObject)]
+pub struct UpdateEventInput {
+    /// Which event.
+    id: ID,
+    /// The version that the change is based on. If the event was changed since, nothing is changed and the answer is
+    /// `STALE`.
+    version: i64,
+    /// As in `CreateEventInput`.
+    slug: Option<String>,
+    /// As in `CreateEventInput`.
+    name: Option<String>,
+    /// As in `CreateEventInput`.
+    description: Option<String>,
+    /// As in `CreateEventInput`.
+    venue: Option<String>,
+    /// As in `CreateEventInput`.
+    time_zone: Option<String>,
+    /// As in `CreateEventInput`.
+    starts_at: Option<DateTime<Utc>>,
+    /// As in `CreateEventInput`.
+    sales_open_at: Option<DateTime<Utc>>,
+    /// As in `CreateEventInput`.
+    sales_close_at: Option<DateTime<Utc>>,
+    /// As in `CreateEventInput`.
+    tickets_per_order_max: Option<i32>,
+}
+
+/// An event to be published.
+#[derive(InputObject)]
+pub struct PublishEventInput {
+    /// Which event.
+    id: ID,
+}
+
+/// Why an event is not created.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "CreateEventCode")]
+pub enum CreateEventErrorCode {
+    /// Another event has this slug.
+    SlugTaken,
+    /// The slug is not lower-case words with hyphens between.
+    InvalidSlug,
+    /// The name is empty, too long or not one line.
+    InvalidName,
+    /// The description is too long or has control characters.
+    InvalidDescription,
+    /// The venue is empty, too long or not one line.
+    InvalidVenue,
+    /// The currency is not an ISO 4217 code.
+    InvalidCurrency,
+    /// The time zone is not an IANA name.
+    InvalidTimeZone,
+    /// The start is no year that the server knows.
+    InvalidStart,
+    /// Sales do not close after they open.
+    InvalidSalesWindow,
+    /// The limit of tickets per order is out of range.
+    InvalidTicketsPerOrder,
+}
+
+/// Why an event is not changed.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "UpdateEventCode")]
+pub enum UpdateEventErrorCode {
+    /// There is no such event of yours.
+    UnknownEvent,
+    /// The event was changed since the version that this change is based on: read it again.
+    Stale,
+    /// Another event has this slug.
+    SlugTaken,
+    /// The slug is not lower-case words with hyphens between.
+    InvalidSlug,
+    /// The name is empty, too long or not one line.
+    InvalidName,
+    /// The description is too long or has control characters.
+    InvalidDescription,
+    /// The venue is empty, too long or not one line.
+    InvalidVenue,
+    /// The time zone is not an IANA name.
+    InvalidTimeZone,
+    /// The start is no year that the server knows.
+    InvalidStart,
+    /// Sales do not close after they open.
+    InvalidSalesWindow,
+    /// The limit of tickets per order is out of range.
+    InvalidTicketsPerOrder,
+}
+
+/// Why an event is not published.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "PublishEventCode")]
+pub enum PublishEventErrorCode {
+    /// There is no such event of yours.
+    UnknownEvent,
+    /// The event is cancelled.
+    EventCancelled,
+}
+
+/// The answer of `createEvent`.
+#[derive(SimpleObject)]
+pub struct CreateEventPayload {
+    /// The new event, a draft; null when it was refused.
+    event: Option<Event>,
+    /// Why it was refused; empty on success.
+    user_errors: Vec<UserError<CreateEventErrorCode>>,
+}
+
+/// The answer of `updateEvent`.
+#[derive(SimpleObject)]
+pub struct UpdateEventPayload {
+    /// The event as it is now; null when the change was refused.
+    event: Option<Event>,
+    /// Why it was refused; empty on success.
+    user_errors: Vec<UserError<UpdateEventErrorCode>>,
+}
+
+/// The answer of `publishEvent`.
+#[derive(SimpleObject)]
+pub struct PublishEventPayload {
+    /// The published event; null when it was refused.
+    event: Option<Event>,
+    /// Why it was refused; empty on success.
+    user_errors: Vec<UserError<PublishEventErrorCode>>,
+}
+
+#[derive(Default)]
+pub struct EventMutation;
+
+#[Object]
+impl EventMutation {
+    /// Creates an event as a draft that you alone see. Needs an organizer's token.
+    async fn create_event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The event.")] input: CreateEventInput,
+    ) -> Option<Result<CreateEventPayload>> {
+        Some(create_event(ctx, input).await)
+    }
+
+    /// Changes an event of yours. Needs an organizer's token.
+    async fn update_event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The change.")] input: UpdateEventInput,
+    ) -> Option<Result<UpdateEventPayload>> {
+        Some(update_event(ctx, input).await)
+    }
+
+    /// Shows a draft of yours to everybody; buyers can buy within its sales window. Publishing twice changes nothing.
+    /// Needs an organizer's token.
+    async fn publish_event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which event.")] input: PublishEventInput,
+    ) -> Option<Result<PublishEventPayload>> {
+        Some(publish_event(ctx, input).await)
+    }
+}
+
+async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<CreateEventPayload> {
+    let organizer = caller(ctx).organizer()?;
+    let new = catalogue::NewEvent {
+        slug: input.slug,
+        name: input.name,
+        description: input.description,
+        venue: input.venue,
+        currency: input.currency,
+        time_zone: input.time_zone,
+        starts_at: input.starts_at,
+        sales_open_at: input.sales_open_at,
+        sales_close_at: input.sales_close_at,
+        tickets_per_order_max: input.tickets_per_order_max,
+    };
+    let answer = catalogue::create_event(&domain(ctx).store, organizer, new).await?;
+    let (event, user_errors) = split(answer);
+    Ok(CreateEventPayload {
+        event: event.map(Event::from),
+        user_errors,
+    })
+}
+
+async fn update_event(ctx: &Context<'_>, input: UpdateEventInput) -> Result<UpdateEventPayload> {
+    let organizer = caller(ctx).organizer()?;
+    let change = catalogue::EventChange {
+        slug: input.slug,
+        name: input.name,
+        description: input.description,
+        venue: input.venue,
+        time_zone: input.time_zone,
+        starts_at: input.starts_at,
+        sales_open_at: input.sales_open_at,
+        sales_close_at: input.sales_close_at,
+        tickets_per_order_max: input.tickets_per_order_max,
+    };
+    let answer = match event_id(&input.id) {
+        Some(id) => {
+            let store = &domain(ctx).store;
+            catalogue::update_event(store, organizer, id, input.version, change).await?
+        }
+        None => Err(vec![Refusal::unknown_event(UpdateEventCode::UnknownEvent)]),
+    };
+    let (event, user_errors) = split(answer);
+    Ok(UpdateEventPayload {
+        event: event.map(Event::from),
+        user_errors,
+    })
+}
+
+async fn publish_event(ctx: &Context<'_>, input: PublishEventInput) -> Result<PublishEventPayload> {
+    let organizer = caller(ctx).organizer()?;
+    let answer = match event_id(&input.id) {
+        Some(id) => catalogue::publish_event(&domain(ctx).store, organizer, id).await?,
+        None => Err(vec![Refusal::unknown_event(PublishEventCode::UnknownEvent)]),
+    };
+    let (event, user_errors) = split(answer);
+    Ok(PublishEventPayload {
+        event: event.map(Event::from),
+        user_errors,
+    })
+}
+
+/// What names no event at all is refused like an event that is not there.
+pub(super) fn event_id(id: &ID) -> Option<EventId> {
+    GlobalId::decode(id).and_then(GlobalId::event)
+}

@@ -1,0 +1,47 @@
+//! Refusals of the catalogue's writes, as data.
+
+use async_graphql::{OutputType, SimpleObject};
+
+use super::catalogue::{
+    CreateEventErrorCode, CreateTicketTypeErrorCode, PublishEventErrorCode, UpdateEventErrorCode,
+    UpdateTicketTypeErrorCode,
+};
+use crate::catalogue::Refusal;
+
+/// Why nothing was written. The code is for the program, the message for its user.
+#[derive(SimpleObject)]
+#[graphql(concrete(name = "CreateEventUserError", params(CreateEventErrorCode)))]
+#[graphql(concrete(name = "UpdateEventUserError", params(UpdateEventErrorCode)))]
+#[graphql(concrete(name = "PublishEventUserError", params(PublishEventErrorCode)))]
+#[graphql(concrete(name = "CreateTicketTypeUserError", params(CreateTicketTypeErrorCode)))]
+#[graphql(concrete(name = "UpdateTicketTypeUserError", params(UpdateTicketTypeErrorCode)))]
+pub struct UserError<C: OutputType> {
+    /// What to react to.
+    code: C,
+    /// A plain sentence in English.
+    message: String,
+    /// The field of the input that is to blame, with dots into lists and objects, as in `rows.2.section`; null when
+    /// none is.
+    field: Option<String>,
+}
+
+/// What a payload is made of: the result or the reasons, as the schema shows them.
+pub fn split<T, D, C>(answer: Result<T, Vec<Refusal<D>>>) -> (Option<T>, Vec<UserError<C>>)
+where
+    C: OutputType + From<D>,
+{
+    match answer {
+        Ok(result) => (Some(result), vec![]),
+        Err(refusals) => (
+            None,
+            refusals
+                .into_iter()
+                .map(|refusal| UserError {
+                    code: refusal.code.into(),
+                    message: refusal.message,
+                    field: refusal.field,
+                })
+                .collect(),
+        ),
+    }
+}
