@@ -185,14 +185,14 @@ impl Client {
     }
 
     pub async fn purchase_tickets(&self, ticket_ids: &[&str], key: &str) -> Outcome {
-        let input = json!({ "ticketIds": ticket_ids, "idempotencyKey": key });
+        let input = json!({ "tickets": { "ids": ticket_ids }, "idempotencyKey": key });
         self.purchase(PURCHASE_TICKETS, "purchaseTickets", input)
             .await
     }
 
     pub async fn purchase_any(&self, ticket_type_id: &str, quantity: usize, key: &str) -> Outcome {
-        let input =
-            json!({ "ticketTypeId": ticket_type_id, "quantity": quantity, "idempotencyKey": key });
+        let any = json!({ "ticketTypeId": ticket_type_id, "quantity": quantity });
+        let input = json!({ "tickets": { "anyOf": any }, "idempotencyKey": key });
         self.purchase(PURCHASE_TICKETS, "purchaseTickets", input)
             .await
     }
