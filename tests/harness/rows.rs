@@ -9,6 +9,7 @@ use rowlock::{
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
     PaginatorTrait, QueryFilter, QuerySelect, Statement, TransactionTrait,
+    sea_query::{LockBehavior, LockType},
 };
 
 use super::{Database, Order, Outcome};
@@ -108,15 +109,36 @@ pub async fn waiting_for_locks_len(rows: &DatabaseConnection) -> i64 {
     .await
 }
 
-/// Sessions of this PostgreSQL database whose client has left its transaction open and said nothing for 200 ms: those of
-/// a process that was stopped in the middle of a batch. A running one takes far less.
-pub async fn abandoned_transactions_len(rows: &DatabaseConnection) -> i64 {
+/// Sessions of this PostgreSQL database that have marked tickets sold, have not committed, and whose client has said
+/// nothing for 200 ms: those of a process that was stopped in the middle of a batch. A running one takes far less.
+pub async fn abandoned_sales_len(rows: &DatabaseConnection) -> i64 {
     count(
         rows,
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-             AND state = 'idle in transaction' AND clock_timestamp() - state_change > interval '200 ms'",
+        "SELECT count(*) FROM pg_stat_activity AS session WHERE datname = current_database()
+             AND state = 'idle in transaction' AND clock_timestamp() - state_change > interval '200 ms'
+             AND EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = session.pid
+                 AND relation = 'tickets'::regclass AND mode = 'RowExclusiveLock')",
     )
     .await
+}
+
+/// The seats whose rows somebody has locked at this moment, among those that are not sold.
+pub async fn locked_seats(rows: &DatabaseConnection) -> Vec<String> {
+    let open =
+        || ticket::Entity::find().filter(ticket::Column::Status.eq(ticket::Status::Available));
+    let tx = rows.begin().await.unwrap();
+    let free = open()
+        .lock_with_behavior(LockType::Share, LockBehavior::SkipLocked)
+        .all(&tx)
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+    let free: HashSet<TicketId> = free.iter().map(|ticket| ticket.id).collect();
+    let open = open().all(rows).await.unwrap();
+    open.into_iter()
+        .filter(|ticket| !free.contains(&ticket.id))
+        .filter_map(|ticket| ticket.seat_label)
+        .collect()
 }
 
 async fn count(rows: &DatabaseConnection, sql: &str) -> i64 {

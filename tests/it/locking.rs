@@ -3,7 +3,10 @@
 //! PostgreSQL alone: SQLite has one lock, and one process that writes.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,11 @@ const LOCKED_FOR: Duration = Duration::from_secs(5);
 /// A server that stops in the middle of a batch delays the buyers of another no longer than this: its session is ended
 /// after two seconds without a word (`idle_in_transaction_session_timeout`), and what waited is sold in the next batches.
 const STOPPED_SERVER_DELAY_MAX: Duration = Duration::from_secs(4);
+
+/// Buyers of each of two servers, who each do one thing at a time.
+const BUYERS_OF_EACH: usize = 40;
+
+const WISHES_PER_SEAT: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_ticket_delays_only_who_wants_it() {
@@ -98,7 +106,6 @@ async fn a_row_that_stays_locked_ends_in_a_refusal_that_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
     const SEATS: usize = 3_000;
-    const BUYERS_OF_EACH: usize = 40;
     let database = Database::postgres().await;
     let stopping = Server::start(&database).await;
     let healthy = Server::start(&database).await;
@@ -107,6 +114,7 @@ async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
     let load = Load {
         tickets: event.ticket_ids(),
         next: AtomicUsize::new(0),
+        locked: OnceLock::new(),
         is_over: AtomicBool::new(false),
     };
 
@@ -116,16 +124,26 @@ async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
         })
         .await;
         stop_in_the_middle_of_a_batch(&stopping, &looking).await;
-        // The healthy server's buyers want the stopped one's rows too, for as long as they could be kept waiting.
+        let locked = rows::locked_seats(&looking).await;
+        let locked = locked
+            .iter()
+            .map(|seat| event.seat(seat.parse().unwrap()).id.as_str());
+        load.locked.set(locked.collect()).unwrap();
         tokio::time::sleep(STOPPED_SERVER_DELAY_MAX).await;
         load.is_over.store(true, Ordering::Relaxed);
+    };
+    let buyers_of = |server: &Server, side: &str| {
+        join_all((0..BUYERS_OF_EACH).map(|n| load.buyer(server.client(), format!("{side} {n}"))))
+    };
+    let until_healthy_is_done = async {
+        let told = buyers_of(&healthy, "healthy").await;
+        // Not before: what the healthy server's buyers waited for must have ended without the stopped one's help.
         stopping.sigcont();
+        told
     };
     let (of_stopped, of_healthy, ()) = tokio::join!(
-        join_all(
-            (0..BUYERS_OF_EACH).map(|n| load.buyer(stopping.client(), format!("stopped {n}")))
-        ),
-        join_all((0..BUYERS_OF_EACH).map(|n| load.buyer(healthy.client(), format!("healthy {n}")))),
+        buyers_of(&stopping, "stopped"),
+        until_healthy_is_done,
         scenario,
     );
 
@@ -138,6 +156,10 @@ async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
     assert!(
         slowest < STOPPED_SERVER_DELAY_MAX,
         "a buyer of the healthy server waited {slowest:?}"
+    );
+    assert!(
+        slowest > Duration::from_secs(1),
+        "nobody wanted what the stopped server had locked: the slowest took {slowest:?}"
     );
     let faults: Vec<_> = of_healthy
         .iter()
@@ -170,7 +192,10 @@ async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
 /// Buyers of two servers who want the same seats, one after the other.
 struct Load<'a> {
     tickets: Vec<&'a str>,
+    /// How many purchases were begun.
     next: AtomicUsize,
+    /// Seats that the stopped server had locked when it stopped; from then on they are wanted again.
+    locked: OnceLock<Vec<&'a str>>,
     is_over: AtomicBool,
 }
 
@@ -184,13 +209,20 @@ struct Told<'a> {
 }
 
 impl<'a> Load<'a> {
+    /// Each seat is wanted by a handful of buyers, at about the same time, at both servers.
+    fn wish(&self) -> &'a str {
+        let wish = self.next.fetch_add(1, Ordering::Relaxed);
+        match self.locked.get() {
+            Some(locked) if wish % 2 == 0 && !locked.is_empty() => locked[wish / 2 % locked.len()],
+            Some(_) | None => self.tickets[wish / WISHES_PER_SEAT % self.tickets.len()],
+        }
+    }
+
     async fn buyer(&self, client: Client, name: String) -> Vec<Told<'a>> {
         let client = client.customer(&name);
         let mut told = Vec::new();
         while !self.is_over.load(Ordering::Relaxed) {
-            // Each seat is wanted by a handful of buyers, at about the same time, at both servers.
-            let seat = self.next.fetch_add(1, Ordering::Relaxed) / 4;
-            let ticket = self.tickets[seat % self.tickets.len()];
+            let ticket = self.wish();
             let key = format!("purchase {}", told.len());
             let begin = Instant::now();
             let outcome = client.purchase_ticket(ticket, &key).await;
@@ -206,7 +238,7 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Stops the server at a moment when it has begun a transaction and not ended it.
+/// Stops the server at a moment when it has marked tickets sold and not committed.
 async fn stop_in_the_middle_of_a_batch(server: &Server, looking: &sea_orm::DatabaseConnection) {
     const TRIES_MAX: usize = 100;
     for _ in 0..TRIES_MAX {
@@ -214,7 +246,7 @@ async fn stop_in_the_middle_of_a_batch(server: &Server, looking: &sea_orm::Datab
         let begin = Instant::now();
         // Twice the time after which a transaction counts as abandoned.
         while begin.elapsed() < Duration::from_millis(400) {
-            if rows::abandoned_transactions_len(looking).await > 0 {
+            if rows::abandoned_sales_len(looking).await > 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
