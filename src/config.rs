@@ -10,7 +10,12 @@ use crate::sales::Limits;
 #[derive(Clone, clap::Args)]
 pub struct Config {
     /// Address to listen on. Port 0 picks a free one and prints it
-    #[arg(long, env = "ROWLOCK_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "ROWLOCK_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
     pub listen: SocketAddr,
 
     #[command(flatten)]
@@ -30,12 +35,22 @@ pub struct Config {
 #[derive(Clone, clap::Args)]
 pub struct DatabaseConfig {
     /// The database: postgres://user:password@host/name, or sqlite:FILE for one process
-    #[arg(long, env = "ROWLOCK_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "ROWLOCK_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub database_url: Option<String>,
 
-    /// Connections for reading and for the catalogue [PostgreSQL]. The desk has its own beside them: 2, and 2 for each
-    /// of those who wait. More connections serve more readers at once and cost the database memory
-    #[arg(long, env = "ROWLOCK_DATABASE_CONNECTIONS", value_name = "N", default_value = "16")]
+    /// Connections for reading and for the catalogue [PostgreSQL]. The desk has 2 of its own beside them, and one for
+    /// each of --waiting-lanes. More connections serve more readers at once and cost the database memory
+    #[arg(
+        long,
+        env = "ROWLOCK_DATABASE_CONNECTIONS",
+        value_name = "N",
+        default_value = "16"
+    )]
     pub database_connections: u32,
 }
 
@@ -44,19 +59,39 @@ pub struct DatabaseConfig {
 pub struct TokenConfig {
     /// The key that signs tokens (HS256), 32 bytes or more. A flag is seen by everyone on the machine: prefer the
     /// variable or --jwt-secret-file
-    #[arg(long, env = "ROWLOCK_JWT_SECRET", value_name = "KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "ROWLOCK_JWT_SECRET",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
     pub jwt_secret: Option<String>,
 
     /// A file that holds the key; a line break at its end does not count
-    #[arg(long, env = "ROWLOCK_JWT_SECRET_FILE", value_name = "FILE", conflicts_with = "jwt_secret")]
+    #[arg(
+        long,
+        env = "ROWLOCK_JWT_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "jwt_secret"
+    )]
     pub jwt_secret_file: Option<PathBuf>,
 
     /// The issuer (iss) that tokens must have
-    #[arg(long, env = "ROWLOCK_JWT_ISSUER", value_name = "NAME", default_value = "rowlock")]
+    #[arg(
+        long,
+        env = "ROWLOCK_JWT_ISSUER",
+        value_name = "NAME",
+        default_value = "rowlock"
+    )]
     pub jwt_issuer: String,
 
     /// The audience (aud) that tokens must have
-    #[arg(long, env = "ROWLOCK_JWT_AUDIENCE", value_name = "NAME", default_value = "rowlock")]
+    #[arg(
+        long,
+        env = "ROWLOCK_JWT_AUDIENCE",
+        value_name = "NAME",
+        default_value = "rowlock"
+    )]
     pub jwt_audience: String,
 }
 
@@ -64,7 +99,12 @@ pub struct TokenConfig {
 #[derive(Clone, clap::Args)]
 pub struct DeskConfig {
     /// Purchases that may wait for the next batch; more are answered OVERLOADED at once. About 2 KiB each
-    #[arg(long, env = "ROWLOCK_QUEUE_LEN", value_name = "N", default_value = "10000")]
+    #[arg(
+        long,
+        env = "ROWLOCK_QUEUE_LEN",
+        value_name = "N",
+        default_value = "10000"
+    )]
     pub queue_len: NonZeroUsize,
 
     /// Purchases of one transaction. More share one flush to disk, and wait for each other's rows; 1 turns group
@@ -73,15 +113,30 @@ pub struct DeskConfig {
     pub batch_len: NonZeroUsize,
 
     /// Purchases that may wait for a lock that somebody else holds; more are answered CONTENDED at once
-    #[arg(long, env = "ROWLOCK_WAITING_LEN", value_name = "N", default_value = "4000")]
+    #[arg(
+        long,
+        env = "ROWLOCK_WAITING_LEN",
+        value_name = "N",
+        default_value = "4000"
+    )]
     pub waiting_len: NonZeroUsize,
 
-    /// Rows and gates that can be waited for at the same time, two connections each
-    #[arg(long, env = "ROWLOCK_WAITING_LANES", value_name = "N", default_value = "16")]
+    /// Rows and gates that can be waited for at the same time, a connection each
+    #[arg(
+        long,
+        env = "ROWLOCK_WAITING_LANES",
+        value_name = "N",
+        default_value = "16"
+    )]
     pub waiting_lanes: NonZeroUsize,
 
     /// Milliseconds after which a purchase that is not being decided is given up
-    #[arg(long, env = "ROWLOCK_SALE_DEADLINE_MS", value_name = "MS", default_value = "8000")]
+    #[arg(
+        long,
+        env = "ROWLOCK_SALE_DEADLINE_MS",
+        value_name = "MS",
+        default_value = "8000"
+    )]
     pub sale_deadline_ms: u64,
 }
 
@@ -111,28 +166,55 @@ impl DeskConfig {
 #[derive(Clone, clap::Args)]
 pub struct HttpConfig {
     /// The largest body of a request, in bytes. A hall of 80,000 seats needs a few thousand
-    #[arg(long, env = "ROWLOCK_BODY_LEN", value_name = "BYTES", default_value = "262144")]
+    #[arg(
+        long,
+        env = "ROWLOCK_BODY_LEN",
+        value_name = "BYTES",
+        default_value = "262144"
+    )]
     pub body_len: usize,
 
     /// Milliseconds after which a request is given up. Longer than --sale-deadline-ms, so that a sale says itself what
     /// became of it
-    #[arg(long, env = "ROWLOCK_REQUEST_TIMEOUT_MS", value_name = "MS", default_value = "30000")]
+    #[arg(
+        long,
+        env = "ROWLOCK_REQUEST_TIMEOUT_MS",
+        value_name = "MS",
+        default_value = "30000"
+    )]
     pub request_timeout_ms: u64,
 
     /// Milliseconds that requests under way have to end after SIGTERM or Ctrl-C; then the server ends all the same
-    #[arg(long, env = "ROWLOCK_SHUTDOWN_MS", value_name = "MS", default_value = "15000")]
+    #[arg(
+        long,
+        env = "ROWLOCK_SHUTDOWN_MS",
+        value_name = "MS",
+        default_value = "15000"
+    )]
     pub shutdown_ms: u64,
 }
 
 /// How the server writes its log, to standard error.
 #[derive(Clone, clap::Args)]
 pub struct LogConfig {
-    /// What is logged, in the form of tracing's filters: info, or rowlock=debug,sqlx::query=debug to see each statement
-    #[arg(long = "log", env = "ROWLOCK_LOG", value_name = "FILTER", default_value = "info", global = true)]
+    /// What is logged, in the form of tracing's filters, such as rowlock=debug, or sqlx::query=debug to see each statement
+    #[arg(
+        long = "log",
+        env = "ROWLOCK_LOG",
+        value_name = "FILTER",
+        default_value = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn",
+        global = true
+    )]
     pub filter: String,
 
     /// pretty for people, json for machines
-    #[arg(long = "log-format", env = "ROWLOCK_LOG_FORMAT", value_name = "FORMAT", default_value = "pretty", global = true)]
+    #[arg(
+        long = "log-format",
+        env = "ROWLOCK_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "pretty",
+        global = true
+    )]
     pub format: LogFormat,
 }
 

@@ -4,7 +4,7 @@
 //! keeps its source for the log. It has no `Display` on purpose: `?` in a resolver would otherwise carry SQL text to the
 //! client.
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// The step that failed, and why.
 #[derive(Debug)]
@@ -32,6 +32,27 @@ impl Fault {
         database_error(&self.source).and_then(|e| e.code().map(|c| c.into_owned()))
     }
 
+    /// Whether the database could not be reached, or the connection was lost, or did not answer in time.
+    pub fn is_unreachable(&self) -> bool {
+        let runtime = match &self.source {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::Internal(_)) => return true,
+            DbErr::Conn(e) | DbErr::Exec(e) | DbErr::Query(e) => e,
+            _ => return false,
+        };
+        let RuntimeErr::SqlxError(error) = runtime else {
+            return false;
+        };
+        matches!(
+            **error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+        )
+    }
+
     /// Whether the database refused the write because of the unique index or constraint of this name.
     ///
     /// SQLite names the columns instead of the constraint: `columns` is its text, as in `events.slug`.
@@ -46,11 +67,11 @@ impl Fault {
     }
 }
 
-fn database_error(error: &DbErr) -> Option<&dyn sea_orm::sqlx::error::DatabaseError> {
+fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {
     match error {
         DbErr::Conn(e) | DbErr::Exec(e) | DbErr::Query(e) => match e {
-            sea_orm::RuntimeErr::SqlxError(e) => e.as_database_error(),
-            sea_orm::RuntimeErr::Internal(_) => None,
+            RuntimeErr::SqlxError(e) => e.as_database_error(),
+            RuntimeErr::Internal(_) => None,
         },
         _ => None,
     }

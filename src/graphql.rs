@@ -10,7 +10,9 @@ pub mod global_id;
 mod loaders;
 mod money;
 mod node;
+mod order;
 mod page;
+mod purchase;
 mod user_error;
 
 use std::sync::Arc;
@@ -19,26 +21,43 @@ use async_graphql::{Context, EmptySubscription, MergedObject, SchemaBuilder};
 
 pub(crate) use loaders::loaders;
 
-use crate::{auth::Caller, store::Store};
+use crate::{auth::Caller, sales::Sales, store::Store};
 
 /// Rowlock's schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 #[derive(MergedObject, Default)]
-pub struct Query(catalogue::CatalogueQuery, node::NodeQuery);
+pub struct Query(
+    catalogue::CatalogueQuery,
+    order::OrderQuery,
+    node::NodeQuery,
+);
 
 #[derive(MergedObject, Default)]
-pub struct Mutation(catalogue::CatalogueMutation);
+pub struct Mutation(purchase::PurchaseMutation, catalogue::CatalogueMutation);
+
+/// How deep a selection may nest. The introspection query of GraphiQL needs 15.
+const DEPTH_MAX: usize = 20;
+
+/// How many fields a request may select, a page's items counted each.
+const COMPLEXITY_MAX: usize = 10_000;
 
 /// What resolvers call: the same for every request.
 #[derive(Clone)]
 pub struct Domain {
     pub store: Arc<Store>,
+    pub sales: Arc<Sales>,
 }
 
-/// The schema without anything behind it, enough to print it.
-pub fn schema_builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
+/// The schema with what its resolvers call.
+pub fn schema(domain: Domain) -> Schema {
+    schema_builder().data(domain).finish()
+}
+
+fn schema_builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .limit_depth(DEPTH_MAX)
+        .limit_complexity(COMPLEXITY_MAX)
 }
 
 /// The schema in the schema definition language, as `schema.graphql` holds it.

@@ -53,7 +53,11 @@ pub enum End {
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) -> std::io::Result<End> {
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<End> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let sales = Arc::clone(&app.domain.sales);
     let grace = Duration::from_millis(app.config.shutdown_ms);
@@ -62,7 +66,9 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
         // The sender lives until the end of this function.
         let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
     };
-    let server = axum::serve(listener, routes(app)).with_graceful_shutdown(until_stopped).into_future();
+    let server = axum::serve(listener, routes(app))
+        .with_graceful_shutdown(until_stopped)
+        .into_future();
     tokio::pin!(server);
 
     let is_asked = tokio::select! {
@@ -80,7 +86,11 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     let is_served = tokio::time::timeout(grace, &mut server).await.is_ok();
     sales.close();
     let is_drained = tokio::time::timeout(grace, sales.ended()).await.is_ok();
-    Ok(if is_served && is_drained { End::Asked } else { End::AskedButLate })
+    Ok(if is_served && is_drained {
+        End::Asked
+    } else {
+        End::AskedButLate
+    })
 }
 
 fn routes(app: App) -> Router {
@@ -108,11 +118,20 @@ fn routes(app: App) -> Router {
 }
 
 async fn playground() -> Html<String> {
-    Html(async_graphql::http::GraphiQLSource::build().endpoint("/graphql").title("Rowlock").finish())
+    Html(
+        async_graphql::http::GraphiQLSource::build()
+            .endpoint("/graphql")
+            .title("Rowlock")
+            .finish(),
+    )
 }
 
 async fn unknown_route() -> Response {
-    answer::refusal(axum::http::StatusCode::NOT_FOUND, Code::BadRequest, "there is nothing here; GraphQL is at POST /graphql")
+    answer::refusal(
+        axum::http::StatusCode::NOT_FOUND,
+        Code::BadRequest,
+        "there is nothing here; GraphQL is at POST /graphql",
+    )
 }
 
 async fn wrong_method() -> Response {

@@ -1,4 +1,18 @@
-//! Rowlock
+//! Rowlock sells tickets over GraphQL, and never one twice: the database's row lock decides.
+//!
+//! # The way of one sale
+//! ```text
+//! resolver ──command──▶ desk (bounded queue) ──batch──▶ one transaction ──outcome──▶ reply slot
+//!                                                       gate · keys · lock · read · decide · write · commit
+//! ```
+//! Read it in this order: [`graphql`]`/purchase.rs` turns the input into a command; [`sales`] hands it to
+//! `sales/desk.rs`, which gathers a batch; `sales/commit.rs` takes the batch through its one transaction, and
+//! [`sales::decide`], a pure function, says who gets what. What somebody else's lock keeps from being settled waits in
+//! `sales/waiting.rs`.
+//!
+//! # Rooms, from the top
+//! Imports only go down: `main` → [`http`] → [`graphql`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
+//! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] stands beside `main`.
 
 pub mod auth;
 pub mod catalogue;

@@ -1,1 +1,262 @@
-fn main() {}
+//! The command line. Reads the environment once, says in a sentence what is missing, and hands over to the library.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where the program speaks to the terminal"
+)]
+
+use std::{
+    error::Error, fmt::Write, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand};
+use rowlock::{
+    auth::{Role, Tokens},
+    config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
+    graphql::{self, Domain},
+    http::{self, App, End},
+    migrate,
+    sales::Sales,
+    store::{DatabaseUrl, Store},
+};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+/// Sells tickets over GraphQL, and never one twice: the database's row lock decides.
+///
+/// Begin with `rowlock demo`: it needs nothing else installed or running.
+#[derive(Parser)]
+#[command(name = "rowlock", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    log: LogConfig,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve, in production
+    ///
+    /// Needs a database (ROWLOCK_DATABASE_URL) that is migrated (rowlock migrate up), and a key for tokens
+    /// (ROWLOCK_JWT_SECRET or ROWLOCK_JWT_SECRET_FILE). SIGTERM and Ctrl-C end it gracefully.
+    Serve {
+        #[command(flatten)]
+        config: Box<Config>,
+    },
+    /// Bring the database's schema up to date, or see how far it is
+    Migrate {
+        #[command(subcommand)]
+        action: MigrateAction,
+        #[command(flatten)]
+        database: DatabaseConfig,
+    },
+    /// Print the GraphQL schema in its definition language
+    Schema,
+    /// Print a token for a caller, signed with the server's key
+    Token {
+        /// What the caller may do
+        #[arg(long)]
+        role: Role,
+        /// Who the caller is: the token's subject
+        #[arg(long)]
+        subject: String,
+        /// How long the token is good, such as 15m, 12h or 30d
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+        lifetime: Duration,
+        #[command(flatten)]
+        tokens: TokenConfig,
+    },
+}
+
+#[derive(Subcommand)]
+enum MigrateAction {
+    /// Apply every step that is missing. Safe to run twice, and by two processes at once
+    Up,
+    /// List the steps, applied and pending
+    Status,
+}
+
+type Failure = Box<dyn Error>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rowlock: {}", sentence(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    start_log(&cli.log)?;
+    match cli.command {
+        Command::Schema => print!("{}", graphql::sdl()),
+        Command::Token {
+            role,
+            subject,
+            lifetime,
+            tokens,
+        } => {
+            println!(
+                "{}",
+                self::tokens(&tokens)?.issue(role, &subject, lifetime)?
+            );
+        }
+        Command::Migrate { action, database } => {
+            Runtime::new()?.block_on(run_migrate(&action, &database))?
+        }
+        Command::Serve { config } => return Runtime::new()?.block_on(run_serve(&config)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error and what it came from, in one line.
+fn sentence(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors repeat their source in their own text.
+        if !text.contains(&cause_text) {
+            let _ = write!(text, ": {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn start_log(config: &LogConfig) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.filter)
+        .map_err(|error| format!("the log filter {:?} cannot be read: {error}", config.filter))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Pretty => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+async fn run_migrate(action: &MigrateAction, database: &DatabaseConfig) -> Result<(), Failure> {
+    let url = database_url(database)?;
+    if let MigrateAction::Up = action {
+        migrate::up(&url).await?;
+    }
+    let db = Store::connect_reader(&url).await?;
+    for step in migrate::status(&db).await? {
+        println!(
+            "{}  {}",
+            if step.is_applied {
+                "applied"
+            } else {
+                "pending"
+            },
+            step.name
+        );
+    }
+    Ok(())
+}
+
+async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
+    let url = database_url(&config.database)?;
+    let tokens = tokens(&config.tokens)?;
+    let store = Arc::new(Store::connect(&url, config.database.database_connections).await?);
+    store.require_durable().await?;
+    if !migrate::is_current(store.reader()).await? {
+        return Err("the database's schema is not up to date; run: rowlock migrate up".into());
+    }
+    let app = open(config, store, tokens).await?;
+    let listener = listen(config).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(listener, app).await
+}
+
+/// Opens the desk and puts everything together.
+async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App, Failure> {
+    let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
+    let domain = Domain { store, sales };
+    let schema = graphql::schema(domain.clone());
+    Ok(App {
+        schema,
+        domain,
+        tokens: Arc::new(tokens),
+        config: config.http.clone(),
+    })
+}
+
+async fn listen(config: &Config) -> Result<TcpListener, Failure> {
+    TcpListener::bind(config.listen).await.map_err(|error| {
+        format!("cannot listen on {}: {error}; name another address with --listen, port 0 picks a free one", config.listen).into()
+    })
+}
+
+async fn serve(listener: TcpListener, app: App) -> Result<ExitCode, Failure> {
+    Ok(match http::serve(listener, app, asked_to_end()).await? {
+        End::Asked => {
+            tracing::info!("ended: everything accepted was answered");
+            ExitCode::SUCCESS
+        }
+        End::AskedButLate => {
+            eprintln!(
+                "rowlock: ended with requests still under way; raise --shutdown-ms to wait longer"
+            );
+            ExitCode::FAILURE
+        }
+        End::DeskBroken => {
+            eprintln!(
+                "rowlock: the desk broke down, see the log; nothing that was answered is lost"
+            );
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// SIGTERM or Ctrl-C.
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be caught");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be caught");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn database_url(config: &DatabaseConfig) -> Result<DatabaseUrl, Failure> {
+    match &config.database_url {
+        Some(url) => Ok(url.parse()?),
+        None => Err("no database is named: set ROWLOCK_DATABASE_URL, as in postgres://user:password@host/rowlock or \
+             sqlite:rowlock.db (or just try: rowlock demo)"
+            .into()),
+    }
+}
+
+fn tokens(config: &TokenConfig) -> Result<Tokens, Failure> {
+    let key = match (&config.jwt_secret, &config.jwt_secret_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(file)) => read_key(file)?,
+        (None, None) => {
+            return Err("no key for tokens is named: set ROWLOCK_JWT_SECRET to 32 random bytes or more, or \
+                 ROWLOCK_JWT_SECRET_FILE to a file that holds them (openssl rand -base64 48 makes some)"
+                .into());
+        }
+    };
+    Ok(Tokens::new(
+        key.as_bytes(),
+        &config.jwt_issuer,
+        &config.jwt_audience,
+    )?)
+}
+
+fn read_key(file: &PathBuf) -> Result<String, Failure> {
+    let key = std::fs::read_to_string(file)
+        .map_err(|error| format!("the key file {} cannot be read: {error}", file.display()))?;
+    Ok(key.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -35,9 +35,14 @@ pub async fn up(url: &DatabaseUrl) -> Result<(), MigrateError> {
     let db = Store::connect_alone(url).await?;
     if db.connection().get_database_backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_lock({ADVISORY_KEY})");
-        db.connection().execute_unprepared(&lock).await.map_err(MigrateError::Locking)?;
+        db.connection()
+            .execute_unprepared(&lock)
+            .await
+            .map_err(MigrateError::Locking)?;
     }
-    let done = Migrator::up(db.connection(), None).await.map_err(MigrateError::Running);
+    let done = Migrator::up(db.connection(), None)
+        .await
+        .map_err(MigrateError::Running);
     // The lock is the session's: closing the connection gives it back, also after an error.
     db.close().await;
     done
@@ -70,15 +75,24 @@ pub async fn is_current(db: &DatabaseConnection) -> Result<bool, DbErr> {
 async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     let backend = db.get_database_backend();
     let table = match backend {
-        DbBackend::Postgres => "SELECT tablename FROM pg_tables WHERE tablename = 'seaql_migrations' AND schemaname = ANY (current_schemas(false))",
+        DbBackend::Postgres => {
+            "SELECT tablename FROM pg_tables WHERE tablename = 'seaql_migrations' AND schemaname = ANY (current_schemas(false))"
+        }
         _ => "SELECT name FROM sqlite_master WHERE name = 'seaql_migrations'",
     };
-    if db.query_one_raw(Statement::from_string(backend, table)).await?.is_none() {
+    if db
+        .query_one_raw(Statement::from_string(backend, table))
+        .await?
+        .is_none()
+    {
         return Ok(Vec::new());
     }
-    db.query_all_raw(Statement::from_string(backend, "SELECT version FROM seaql_migrations"))
-        .await?
-        .iter()
-        .map(|row| row.try_get_by_index(0))
-        .collect()
+    db.query_all_raw(Statement::from_string(
+        backend,
+        "SELECT version FROM seaql_migrations",
+    ))
+    .await?
+    .iter()
+    .map(|row| row.try_get_by_index(0))
+    .collect()
 }

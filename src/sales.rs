@@ -83,7 +83,7 @@ impl Sales {
         let (ending, ended) = watch::channel(false);
         let customers = Arc::new(Customers::new());
         let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::clone(&customers));
-        let lane = Lane::new(Arc::clone(&store));
+        let lane = Lane::of_desk(Arc::clone(&store));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

@@ -17,11 +17,14 @@ use sea_orm::{
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-/// How long to wait for a new connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a reader or the catalogue waits for a free connection.
+/// How long a reader or the catalogue waits for a connection; opening a new one is part of it.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The same for sales: a lane has its connections to itself, so that only an unreachable database makes it wait.
+const SALES_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long SQLite tries for its write lock, which only a process that is not Rowlock can hold.
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Readers beside SQLite's one writer.
 const SQLITE_READERS: u32 = 4;
@@ -181,10 +184,7 @@ impl Store {
             _ => {
                 let lock = lock_sqlite_file(url)?;
                 let writer = connect_sqlite_writer(url).await?;
-                let reader = connect_sqlite(url, SQLITE_READERS, |options| {
-                    options.pragma("query_only", "on")
-                })
-                .await?;
+                let reader = connect_sqlite(url, SQLITE_READERS, read_only).await?;
                 Ok(Self {
                     url: url.clone(),
                     reader,
@@ -192,6 +192,17 @@ impl Store {
                     _sole_writer: Some(lock),
                 })
             }
+        }
+    }
+
+    /// One connection that only reads, also beside a process that writes.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn connect_reader(url: &DatabaseUrl) -> Result<DatabaseConnection, StoreError> {
+        match url.backend {
+            DbBackend::Postgres => connect_postgres(url, 1, READING_SESSION).await,
+            _ => connect_sqlite(url, 1, read_only).await,
         }
     }
 
@@ -203,12 +214,18 @@ impl Store {
         match url.backend {
             DbBackend::Postgres => {
                 let connection = connect_postgres(url, 1, MIGRATING_SESSION).await?;
-                Ok(Alone { connection, _sole_writer: None })
+                Ok(Alone {
+                    connection,
+                    _sole_writer: None,
+                })
             }
             _ => {
                 let lock = lock_sqlite_file(url)?;
                 let connection = connect_sqlite_writer(url).await?;
-                Ok(Alone { connection, _sole_writer: Some(lock) })
+                Ok(Alone {
+                    connection,
+                    _sole_writer: Some(lock),
+                })
             }
         }
     }
@@ -228,14 +245,18 @@ impl Store {
         self.url.backend
     }
 
-    /// Connections of the desk's own, on the runtime that calls this.
+    /// Connections for sales, on the runtime that calls this.
     ///
     /// # Errors
     /// When PostgreSQL cannot be reached. On SQLite it is the one writer, which is there already.
-    pub async fn connect_sales(&self) -> Result<DatabaseConnection, StoreError> {
+    pub async fn connect_sales(
+        &self,
+        connections_max: u32,
+    ) -> Result<DatabaseConnection, StoreError> {
         match self.backend() {
-            // Two, so that the next batch begins while sqlx still pings the last batch's connection.
-            DbBackend::Postgres => connect_postgres(&self.url, 2, SALES_SESSION).await,
+            DbBackend::Postgres => {
+                connect_postgres(&self.url, connections_max, SALES_SESSION).await
+            }
             _ => Ok(self.writer.clone()),
         }
     }
@@ -282,7 +303,6 @@ fn options(url: &DatabaseUrl, connections_max: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(&url.url);
     options
         .max_connections(connections_max)
-        .connect_timeout(CONNECT_TIMEOUT)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A ping before every statement would double the round trips; a lost connection is an error like any other.
         .test_before_acquire(false)
@@ -297,6 +317,9 @@ async fn connect_postgres(
     session: &'static [(&'static str, &'static str)],
 ) -> Result<DatabaseConnection, StoreError> {
     let mut options = options(url, connections_max);
+    if session == SALES_SESSION {
+        options.acquire_timeout(SALES_ACQUIRE_TIMEOUT);
+    }
     options.map_sqlx_postgres_opts(move |options| {
         options
             .application_name("rowlock")
@@ -305,6 +328,11 @@ async fn connect_postgres(
     Database::connect(options)
         .await
         .map_err(StoreError::Connecting)
+}
+
+/// Not SQLite's own read-only mode, which cannot open the shared memory of a log that no writer has opened yet.
+fn read_only(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("query_only", "on")
 }
 
 async fn connect_sqlite_writer(url: &DatabaseUrl) -> Result<DatabaseConnection, StoreError> {
@@ -328,7 +356,7 @@ async fn connect_sqlite(
         .idle_timeout(None)
         .max_lifetime(None)
         .map_sqlx_sqlite_opts(move |options| {
-            set(options.busy_timeout(ACQUIRE_TIMEOUT).foreign_keys(true))
+            set(options.busy_timeout(SQLITE_BUSY_TIMEOUT).foreign_keys(true))
         });
     Database::connect(options)
         .await

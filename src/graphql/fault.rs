@@ -3,7 +3,7 @@
 
 use async_graphql::{Error, ErrorExtensions};
 
-use crate::{auth::Denial, fault::Fault};
+use crate::{auth::Denial, fault::Fault, sales::RETRY_AFTER_SECS};
 
 /// Every value that `extensions.code` can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +69,19 @@ impl Code {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         tracing::error!(error = %fault.source, "{} failed", fault.step);
+        if fault.is_unreachable() {
+            return retry(
+                Code::Unavailable.error("the database is out of reach or too busy; try again"),
+            );
+        }
         Code::Internal
             .error("something is broken here; the fault is logged under this request's id")
     }
+}
+
+/// Says when to come back.
+pub fn retry(error: Error) -> Error {
+    error.extend_with(|_, extensions| extensions.set("retryAfter", RETRY_AFTER_SECS))
 }
 
 /// A denial says what is missing, never what is behind it.

@@ -17,6 +17,7 @@ use crate::{
     catalogue::{self, Availability, Ticket},
     entity::{event, organizer, ticket_type},
     ids::{EventId, OrganizerId, TicketId, TicketTypeId},
+    sales::Sales,
     store::Store,
 };
 
@@ -25,6 +26,7 @@ use crate::{
 /// A subject adds its own keys by implementing [`Loader`] for this type in its own file.
 pub struct Reader {
     pub(super) store: Arc<Store>,
+    pub(super) sales: Arc<Sales>,
     pub(super) caller: Caller,
 }
 
@@ -35,6 +37,7 @@ pub(crate) type Loaders = DataLoader<Reader>;
 pub(crate) fn loaders(domain: &Domain, caller: &Caller) -> Loaders {
     let reader = Reader {
         store: domain.store.clone(),
+        sales: domain.sales.clone(),
         caller: caller.clone(),
     };
     // A batch is read in a task of its own, which would otherwise lose the request's span.

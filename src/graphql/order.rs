@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Context, Enum, Error, ID, Object, Result,
-    connection::Connection,
-    dataloader::Loader,
+    Context, Enum, Error, ID, Object, Result, connection::Connection, dataloader::Loader,
 };
 use chrono::{DateTime, Utc};
 
@@ -21,7 +19,7 @@ use super::{
 use crate::{
     auth::{Account, Caller, Customer},
     entity::{order, order_item},
-    ids::{EventId, OrderId},
+    ids::{EventId, OrderId, OrderItemId},
     money::Currency,
     page::Slice,
     sales::PlacedOrder,
@@ -61,7 +59,10 @@ fn viewer(caller: &Caller) -> Result<Viewer> {
         Caller::Customer(customer) => (customer.account(), Role::Customer),
         Caller::Organizer(organizer) => (organizer.account(), Role::Organizer),
     };
-    Ok(Viewer { account: account.clone(), role })
+    Ok(Viewer {
+        account: account.clone(),
+        role,
+    })
 }
 
 /// Whoever sends the request.
@@ -96,7 +97,10 @@ impl Viewer {
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither end is asked for.")] first: Option<i32>,
+        #[graphql(
+            desc = "How many from the beginning, 1 to 100; 20 when neither end is asked for."
+        )]
+        first: Option<i32>,
         #[graphql(desc = "Only those behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those in front of this cursor.")] before: Option<String>,
@@ -107,7 +111,11 @@ impl Viewer {
         let orders = match sales.customer_id(customer).await? {
             Some(customer_id) => sales.orders(customer_id, &page).await?,
             // Who has never bought anything has no orders.
-            None => Slice { rows: vec![], has_previous: false, has_next: false },
+            None => Slice {
+                rows: vec![],
+                has_previous: false,
+                has_next: false,
+            },
         };
         Ok(page::connection(orders, |row| row.id, Order::from))
     }
@@ -156,14 +164,21 @@ impl Order {
 
     /// The event that the tickets are for.
     async fn event(&self, ctx: &Context<'_>) -> Option<Result<Event>> {
-        load(ctx).load_one(self.row.event_id).await.map(|row| row.map(Event::from)).transpose()
+        load(ctx)
+            .load_one(self.row.event_id)
+            .await
+            .map(|row| row.map(Event::from))
+            .transpose()
     }
 
     /// The tickets, one item each.
     async fn items(&self, ctx: &Context<'_>) -> Result<Vec<OrderItem>> {
         let rows = match &self.items {
             Some(rows) => rows.clone(),
-            None => load(ctx).load_one(ItemsOf(self.row.event_id, self.row.id)).await?.unwrap_or_default(),
+            None => load(ctx)
+                .load_one(ItemsOf(self.row.event_id, self.row.id))
+                .await?
+                .unwrap_or_default(),
         };
         Ok(rows.into_iter().map(OrderItem).collect())
     }
@@ -178,8 +193,13 @@ impl Order {
         order_id: OrderId,
     ) -> Result<Option<Self>> {
         let sales = &domain(ctx).sales;
-        let Some(customer_id) = sales.customer_id(customer).await? else { return Ok(None) };
-        Ok(sales.order(customer_id, event_id, order_id).await?.map(Self::from))
+        let Some(customer_id) = sales.customer_id(customer).await? else {
+            return Ok(None);
+        };
+        Ok(sales
+            .order(customer_id, event_id, order_id)
+            .await?
+            .map(Self::from))
     }
 
     /// The order that an idempotency key has made before.
@@ -191,7 +211,9 @@ impl Order {
     ) -> Result<Self> {
         Self::of(ctx, customer, event_id, order_id)
             .await?
-            .ok_or_else(|| super::fault::Code::Internal.error("the order of this key cannot be found"))
+            .ok_or_else(|| {
+                super::fault::Code::Internal.error("the order of this key cannot be found")
+            })
     }
 }
 
@@ -203,7 +225,10 @@ impl From<order::Model> for Order {
 
 impl From<PlacedOrder> for Order {
     fn from(placed: PlacedOrder) -> Self {
-        Self { row: placed.order, items: Some(placed.items) }
+        Self {
+            row: placed.order,
+            items: Some(placed.items),
+        }
     }
 }
 
@@ -256,8 +281,26 @@ impl OrderItem {
 
     /// The ticket as it is now.
     async fn ticket(&self, ctx: &Context<'_>) -> Option<Result<Ticket>> {
-        let ticket = load(ctx).load_one((self.0.event_id, self.0.ticket_id)).await;
+        let ticket = load(ctx)
+            .load_one((self.0.event_id, self.0.ticket_id))
+            .await;
         ticket.map(|row| row.map(Ticket::from)).transpose()
+    }
+}
+
+impl OrderItem {
+    /// The item with this id, if it is of an order of the customer's.
+    pub async fn of(
+        ctx: &Context<'_>,
+        customer: &Customer,
+        event_id: EventId,
+        item_id: OrderItemId,
+    ) -> Result<Option<Self>> {
+        let sales = &domain(ctx).sales;
+        let Some(customer_id) = sales.customer_id(customer).await? else {
+            return Ok(None);
+        };
+        Ok(sales.item(customer_id, event_id, item_id).await?.map(Self))
     }
 }
 
@@ -276,10 +319,16 @@ impl Loader<ItemsOf> for Reader {
     type Error = Error;
 
     async fn load(&self, keys: &[ItemsOf]) -> Result<HashMap<ItemsOf, Self::Value>, Error> {
-        let orders: Vec<_> = keys.iter().map(|ItemsOf(event, order)| (*event, *order)).collect();
+        let orders: Vec<_> = keys
+            .iter()
+            .map(|ItemsOf(event, order)| (*event, *order))
+            .collect();
         let mut found: HashMap<ItemsOf, Self::Value> = HashMap::new();
         for item in self.sales.items_of_orders(&orders).await? {
-            found.entry(ItemsOf(item.event_id, item.order_id)).or_default().push(item);
+            found
+                .entry(ItemsOf(item.event_id, item.order_id))
+                .or_default()
+                .push(item);
         }
         Ok(found)
     }
@@ -291,6 +340,8 @@ impl Key for OrderId {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        uuid::Uuid::from_slice(bytes.strip_prefix(b"o")?).ok().map(Self)
+        uuid::Uuid::from_slice(bytes.strip_prefix(b"o")?)
+            .ok()
+            .map(Self)
     }
 }

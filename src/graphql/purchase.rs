@@ -1,10 +1,12 @@
 //! `purchaseTicket` and `purchaseTickets`: input to command, command to desk, outcome to payload.
 
-use async_graphql::{Context, Enum, Error, ID, InputObject, Object, OneofObject, Result, SimpleObject};
+use async_graphql::{
+    Context, Enum, Error, ID, InputObject, Object, OneofObject, Result, SimpleObject,
+};
 
 use super::{
     caller, domain,
-    fault::Code,
+    fault::{Code, retry},
     global_id::GlobalId,
     money::{Decimal, Money},
     order::Order,
@@ -220,7 +222,10 @@ async fn purchase_ticket(ctx: &Context<'_>, input: PurchaseTicketInput) -> Resul
     let Some(GlobalId::Ticket(event_id, ticket_id)) = GlobalId::decode(&input.ticket_id) else {
         return Ok(Err(vec![unknown_ticket("ticketId".to_owned())]));
     };
-    let fields = Fields { ids: vec![(ticket_id, "ticketId".to_owned())], selection: "ticketId" };
+    let fields = Fields {
+        ids: vec![(ticket_id, "ticketId".to_owned())],
+        selection: "ticketId",
+    };
     let asked = Asked {
         event_id,
         kind: Kind::PurchaseTicket,
@@ -264,7 +269,10 @@ struct Fields {
 
 impl Fields {
     fn of(&self, ticket: TicketId) -> Option<String> {
-        self.ids.iter().find(|(id, _)| *id == ticket).map(|(_, field)| field.clone())
+        self.ids
+            .iter()
+            .find(|(id, _)| *id == ticket)
+            .map(|(_, field)| field.clone())
     }
 }
 
@@ -273,17 +281,35 @@ fn read_selection(selection: &TicketSelection) -> Result<(EventId, Want, Fields)
         TicketSelection::Ids(ids) => {
             // Checked before the ids are read: a megabyte of them would be work for nothing.
             if ids.len() > TICKETS_PER_ORDER_MAX {
-                return Err(vec![malformed(Malformed::TooMany, &Fields { ids: vec![], selection: "tickets.ids" })]);
+                return Err(vec![malformed(
+                    Malformed::TooMany,
+                    &Fields {
+                        ids: vec![],
+                        selection: "tickets.ids",
+                    },
+                )]);
             }
             read_ids(ids)
         }
         TicketSelection::AnyOf(any) => {
-            let Some(GlobalId::TicketType(event_id, ticket_type_id)) = GlobalId::decode(&any.ticket_type_id) else {
+            let Some(GlobalId::TicketType(event_id, ticket_type_id)) =
+                GlobalId::decode(&any.ticket_type_id)
+            else {
                 return Err(vec![unknown_ticket_type()]);
             };
             let quantity = usize::try_from(any.quantity).unwrap_or(0);
-            let fields = Fields { ids: vec![], selection: "tickets.anyOf.quantity" };
-            Ok((event_id, Want::AnyOf { ticket_type_id, quantity }, fields))
+            let fields = Fields {
+                ids: vec![],
+                selection: "tickets.anyOf.quantity",
+            };
+            Ok((
+                event_id,
+                Want::AnyOf {
+                    ticket_type_id,
+                    quantity,
+                },
+                fields,
+            ))
         }
     }
 }
@@ -294,7 +320,9 @@ fn read_ids(ids: &[ID]) -> Result<(EventId, Want, Fields), Vec<UserError>> {
     for (index, id) in ids.iter().enumerate() {
         let field = format!("tickets.ids.{index}");
         match GlobalId::decode(id) {
-            Some(GlobalId::Ticket(event_id, ticket_id)) => tickets.push((event_id, ticket_id, field)),
+            Some(GlobalId::Ticket(event_id, ticket_id)) => {
+                tickets.push((event_id, ticket_id, field))
+            }
             _ => unknown.push(unknown_ticket(field)),
         }
     }
@@ -302,7 +330,10 @@ fn read_ids(ids: &[ID]) -> Result<(EventId, Want, Fields), Vec<UserError>> {
         return Err(unknown);
     }
     let fields = Fields {
-        ids: tickets.iter().map(|(_, id, field)| (*id, field.clone())).collect(),
+        ids: tickets
+            .iter()
+            .map(|(_, id, field)| (*id, field.clone()))
+            .collect(),
         selection: "tickets.ids",
     };
     let Some(&(event_id, ..)) = tickets.first() else {
@@ -310,13 +341,22 @@ fn read_ids(ids: &[ID]) -> Result<(EventId, Want, Fields), Vec<UserError>> {
     };
     if let Some((_, _, field)) = tickets.iter().find(|(event, ..)| *event != event_id) {
         let message = "an order is of one event; buy these in several orders";
-        return Err(vec![UserError::at(PurchaseTicketsErrorCode::MixedEvents, field.clone(), message)]);
+        return Err(vec![UserError::at(
+            PurchaseTicketsErrorCode::MixedEvents,
+            field.clone(),
+            message,
+        )]);
     }
     let want = Want::Tickets(tickets.into_iter().map(|(_, id, _)| id).collect());
     Ok((event_id, want, fields))
 }
 
-async fn purchase(ctx: &Context<'_>, customer: &Customer, asked: Asked<'_>, fields: &Fields) -> Result<Answer> {
+async fn purchase(
+    ctx: &Context<'_>,
+    customer: &Customer,
+    asked: Asked<'_>,
+    fields: &Fields,
+) -> Result<Answer> {
     let expected_total = asked.expected_total.map(Decimal::number);
     let command = Command::new(
         asked.event_id,
@@ -332,8 +372,15 @@ async fn purchase(ctx: &Context<'_>, customer: &Customer, asked: Asked<'_>, fiel
     };
     match domain(ctx).sales.purchase(command).await? {
         Outcome::Sold(placed) => Ok(Ok(placed.into())),
-        Outcome::Repeated(order_id) => Ok(Ok(Order::repeated(ctx, customer, asked.event_id, order_id).await?)),
-        Outcome::Refused(refusals) => Ok(Err(refusals.iter().map(|refusal| explain(refusal, fields)).collect())),
+        Outcome::Repeated(order_id) => {
+            Ok(Ok(
+                Order::repeated(ctx, customer, asked.event_id, order_id).await?
+            ))
+        }
+        Outcome::Refused(refusals) => Ok(Err(refusals
+            .iter()
+            .map(|refusal| explain(refusal, fields))
+            .collect())),
         Outcome::Contended => Ok(Err(vec![UserError {
             retry_after: Some(RETRY_AFTER_SECS),
             ..UserError::new(
@@ -346,21 +393,42 @@ async fn purchase(ctx: &Context<'_>, customer: &Customer, asked: Asked<'_>, fiel
 
 impl UserError {
     fn new(code: PurchaseTicketsErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, retry_after: None, total: None }
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            retry_after: None,
+            total: None,
+        }
     }
 
-    fn at(code: PurchaseTicketsErrorCode, field: impl Into<Option<String>>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), ..Self::new(code, message) }
+    fn at(
+        code: PurchaseTicketsErrorCode,
+        field: impl Into<Option<String>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            ..Self::new(code, message)
+        }
     }
 }
 
 fn unknown_ticket(field: impl Into<Option<String>>) -> UserError {
-    UserError::at(PurchaseTicketsErrorCode::UnknownTicket, field, "there is no such ticket")
+    UserError::at(
+        PurchaseTicketsErrorCode::UnknownTicket,
+        field,
+        "there is no such ticket",
+    )
 }
 
 fn unknown_ticket_type() -> UserError {
     let field = "tickets.anyOf.ticketTypeId".to_owned();
-    UserError::at(PurchaseTicketsErrorCode::UnknownTicketType, field, "there is no such ticket type")
+    UserError::at(
+        PurchaseTicketsErrorCode::UnknownTicketType,
+        field,
+        "there is no such ticket type",
+    )
 }
 
 fn malformed(reason: Malformed, fields: &Fields) -> UserError {
@@ -378,7 +446,11 @@ fn malformed(reason: Malformed, fields: &Fields) -> UserError {
             selection,
             format!("no order has more than {TICKETS_PER_ORDER_MAX} tickets"),
         ),
-        Malformed::TicketTwice(id) => UserError::at(C::DuplicateTicket, fields.of(id), "this ticket is named twice"),
+        Malformed::TicketTwice(id) => UserError::at(
+            C::DuplicateTicket,
+            fields.of(id),
+            "this ticket is named twice",
+        ),
     }
 }
 
@@ -396,13 +468,17 @@ fn explain(refusal: &Refusal, fields: &Fields) -> UserError {
             Some((_, field)) => unknown_ticket(field.clone()),
             None => unknown_ticket_type(),
         },
-        Refusal::EventCancelled => UserError::new(C::EventCancelled, "the event has been cancelled"),
-        Refusal::NotOnSaleYet { opens_at } => {
-            UserError::new(C::NotOnSaleYet, format!("the sale begins at {}", instant(*opens_at)))
+        Refusal::EventCancelled => {
+            UserError::new(C::EventCancelled, "the event has been cancelled")
         }
-        Refusal::SaleOver { closed_at } => {
-            UserError::new(C::SaleOver, format!("the sale ended at {}", instant(*closed_at)))
-        }
+        Refusal::NotOnSaleYet { opens_at } => UserError::new(
+            C::NotOnSaleYet,
+            format!("the sale begins at {}", instant(*opens_at)),
+        ),
+        Refusal::SaleOver { closed_at } => UserError::new(
+            C::SaleOver,
+            format!("the sale ended at {}", instant(*closed_at)),
+        ),
         Refusal::TooManyTickets { max } => UserError::at(
             C::TooManyTickets,
             selection(),
@@ -410,11 +486,21 @@ fn explain(refusal: &Refusal, fields: &Fields) -> UserError {
         ),
         Refusal::UnknownTicket(id) => unknown_ticket(fields.of(*id)),
         Refusal::UnknownTicketType => unknown_ticket_type(),
-        Refusal::AlreadySold(id) => UserError::at(C::AlreadySold, fields.of(*id), "somebody else has bought this ticket"),
-        Refusal::Held(id) => {
-            UserError::at(C::Held, fields.of(*id), "somebody else is about to buy this ticket; it may come back")
-        }
-        Refusal::Blocked(id) => UserError::at(C::Blocked, fields.of(*id), "the organizer has withheld this ticket"),
+        Refusal::AlreadySold(id) => UserError::at(
+            C::AlreadySold,
+            fields.of(*id),
+            "somebody else has bought this ticket",
+        ),
+        Refusal::Held(id) => UserError::at(
+            C::Held,
+            fields.of(*id),
+            "somebody else is about to buy this ticket; it may come back",
+        ),
+        Refusal::Blocked(id) => UserError::at(
+            C::Blocked,
+            fields.of(*id),
+            "the organizer has withheld this ticket",
+        ),
         Refusal::NotEnoughLeft { left } => UserError::at(
             C::NotEnoughLeft,
             selection(),
@@ -448,7 +534,10 @@ impl From<Answer> for PurchaseTicketsPayload {
             retry_after: error.retry_after,
             total: error.total,
         };
-        Self { order, user_errors: errors.into_iter().map(shape).collect() }
+        Self {
+            order,
+            user_errors: errors.into_iter().map(shape).collect(),
+        }
     }
 }
 
@@ -462,7 +551,10 @@ impl From<Answer> for PurchaseTicketPayload {
             retry_after: error.retry_after,
             total: error.total,
         };
-        Self { order, user_errors: errors.into_iter().map(shape).collect() }
+        Self {
+            order,
+            user_errors: errors.into_iter().map(shape).collect(),
+        }
     }
 }
 
@@ -494,7 +586,9 @@ impl From<PurchaseTicketsErrorCode> for PurchaseTicketErrorCode {
             | C::NotEnoughLeft
             | C::NoTickets
             | C::TooManyTickets
-            | C::UnknownTicketType => unreachable!("one named ticket is neither too many nor too few"),
+            | C::UnknownTicketType => {
+                unreachable!("one named ticket is neither too many nor too few")
+            }
         }
     }
 }
@@ -502,8 +596,6 @@ impl From<PurchaseTicketsErrorCode> for PurchaseTicketErrorCode {
 /// A sale without an outcome.
 impl From<SaleFault> for Error {
     fn from(fault: SaleFault) -> Self {
-        use async_graphql::ErrorExtensions;
-        let retry = |error: Error| error.extend_with(|_, extensions| extensions.set("retryAfter", RETRY_AFTER_SECS));
         match fault {
             SaleFault::Overloaded => {
                 retry(Code::Overloaded.error("too many are buying at this moment; nothing happened, try again"))

@@ -24,7 +24,11 @@ use crate::{
 /// The media type of answers to clients that know it (GraphQL over HTTP, section 6).
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 
-pub async fn post(State(app): State<App>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+pub async fn post(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     match read(&app, &headers, body) {
         Ok((request, caller)) => {
             let request = request.data(loaders(&app.domain, &caller)).data(caller);
@@ -35,7 +39,11 @@ pub async fn post(State(app): State<App>, headers: HeaderMap, body: Result<Bytes
 }
 
 #[expect(clippy::result_large_err, reason = "the error is the answer itself")]
-fn read(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<(Request, Caller), Response> {
+fn read(
+    app: &App,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(Request, Caller), Response> {
     if !is_json(headers) {
         return Err(answer::refusal(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -49,17 +57,20 @@ fn read(app: &App, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> 
             Code::PayloadTooLarge,
             &format!("the body is larger than {} bytes", app.config.body_len),
         ),
-        _ => answer::refusal(StatusCode::BAD_REQUEST, Code::BadRequest, "the body could not be read"),
+        _ => answer::refusal(
+            StatusCode::BAD_REQUEST,
+            Code::BadRequest,
+            "the body could not be read",
+        ),
     })?;
     let caller = caller(&app.tokens, headers)?;
-    let request = serde_json::from_slice::<Request>(&body)
-        .map_err(|_| {
-            answer::refusal(
-                StatusCode::BAD_REQUEST,
-                Code::BadRequest,
-                "the body must be a JSON object with query and, if needed, variables and operationName",
-            )
-        })?;
+    let request = serde_json::from_slice::<Request>(&body).map_err(|_| {
+        answer::refusal(
+            StatusCode::BAD_REQUEST,
+            Code::BadRequest,
+            "the body must be a JSON object with query and, if needed, variables and operationName",
+        )
+    })?;
     Ok((request, caller))
 }
 
@@ -75,10 +86,14 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// learn that from the first answer.
 #[expect(clippy::result_large_err, reason = "the error is the answer itself")]
 fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Response> {
-    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(Caller::Anonymous) };
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        return Ok(Caller::Anonymous);
+    };
     let token = header.to_str().ok().and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
     });
     tokens.verify(token.unwrap_or_default()).map_err(|error| {
         let code = match error {
@@ -86,7 +101,10 @@ fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Response> {
             TokenError::NotForUs | TokenError::Invalid => Code::InvalidToken,
         };
         let mut response = answer::refusal(StatusCode::UNAUTHORIZED, code, &error.to_string());
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+        response.headers_mut().insert(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        );
         response
     })
 }
@@ -95,16 +113,26 @@ fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Response> {
 fn shape(mut response: GraphqlResponse, headers: &HeaderMap) -> Response {
     response.errors.iter_mut().for_each(complete);
     let is_request_error = response.is_err() && response.data == Value::Null;
-    let knows_graphql = headers
-        .get_all(ACCEPT)
-        .iter()
-        .any(|value| value.to_str().is_ok_and(|value| value.contains(GRAPHQL_RESPONSE)));
+    let knows_graphql = headers.get_all(ACCEPT).iter().any(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.contains(GRAPHQL_RESPONSE))
+    });
     let mut answer = GraphQLResponse::from(response).into_response();
-    let media_type = if knows_graphql { GRAPHQL_RESPONSE } else { "application/json" };
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    let media_type = if knows_graphql {
+        GRAPHQL_RESPONSE
+    } else {
+        "application/json"
+    };
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     // For application/json every well-formed request is answered with 200, for the sake of older clients.
-    *answer.status_mut() =
-        if knows_graphql && is_request_error { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    *answer.status_mut() = if knows_graphql && is_request_error {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    };
     answer
 }
 
@@ -113,7 +141,11 @@ fn complete(error: &mut ServerError) {
     let is_executing = !error.path.is_empty();
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_none() {
-        let code = if is_executing { Code::BadUserInput } else { Code::GraphqlValidationFailed };
+        let code = if is_executing {
+            Code::BadUserInput
+        } else {
+            Code::GraphqlValidationFailed
+        };
         extensions.set("code", code.as_str());
     }
     if let Some(id) = request_id::current() {

@@ -20,13 +20,27 @@ pub async fn ready(State(app): State<App>) -> impl IntoResponse {
     if !app.domain.sales.is_open() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the desk is closed\n");
     }
-    match tokio::time::timeout(READY_WAIT_MAX, migrate::is_current(app.domain.store.reader())).await {
+    match tokio::time::timeout(
+        READY_WAIT_MAX,
+        migrate::is_current(app.domain.store.reader()),
+    )
+    .await
+    {
         Ok(Ok(true)) => (StatusCode::OK, "ready\n"),
-        Ok(Ok(false)) => (StatusCode::SERVICE_UNAVAILABLE, "the database's schema is not up to date: run rowlock migrate up\n"),
+        Ok(Ok(false)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database's schema is not up to date: run rowlock migrate up\n",
+        ),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the database cannot be read");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read\n")
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database cannot be read\n",
+            )
         }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer\n",
+        ),
     }
 }

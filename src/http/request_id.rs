@@ -40,17 +40,27 @@ pub async fn assign(mut request: Request, next: Next) -> axum::response::Respons
 
 fn is_reasonable(id: &str) -> bool {
     (1..=ID_LEN_MAX).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// The span of a request. Never its query: that holds what customers typed.
 pub fn span(request: &Request) -> Span {
-    let id = request.headers().get(&HEADER).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id = request
+        .headers()
+        .get(&HEADER)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
     tracing::info_span!("request", request.id = id, http.method = %request.method(), http.path = request.uri().path())
 }
 
 pub fn log_answer<B>(response: &Response<B>, latency: Duration, _: &Span) {
-    tracing::debug!(http.status = response.status().as_u16(), latency_ms = latency.as_secs_f64() * 1e3, "answered");
+    tracing::debug!(
+        http.status = response.status().as_u16(),
+        latency_ms = latency.as_secs_f64() * 1e3,
+        "answered"
+    );
 }
 
 #[cfg(test)]

@@ -105,6 +105,10 @@ impl Transaction {
     /// Tickets are locked all at once in the order of their ids: two who want the same two seats would otherwise each
     /// come back with one of them, for ever.
     pub async fn wait_for(&self, blocker: &Blocker, slice: Duration) -> Result<(), Failure> {
+        if self.backend != DbBackend::Postgres {
+            // Nobody else writes while this transaction is open.
+            return Ok(());
+        }
         let wait_max = slice + Duration::from_secs(1);
         let step = "waiting for a lock";
         self.set_timeouts(slice, slice).await?;

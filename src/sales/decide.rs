@@ -400,3 +400,6 @@ fn place(
         items,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What went wrong with a batch, and so what is to be done about it.
 
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::DbErr;
 
 use crate::fault::Fault;
 
@@ -65,7 +65,7 @@ fn cause_of(fault: &Fault) -> Cause {
     }
     match fault.database_code() {
         Some(code) => cause_of_code(&code),
-        None if is_connection_lost(&fault.source) => Cause::Lost,
+        None if fault.is_unreachable() => Cause::Lost,
         None => Cause::Data,
     }
 }
@@ -86,27 +86,6 @@ fn cause_of_code(code: &str) -> Cause {
             Cause::Lost
         }
         _ => Cause::Data,
-    }
-}
-
-fn is_connection_lost(error: &DbErr) -> bool {
-    match error {
-        DbErr::ConnectionAcquire(_) => true,
-        DbErr::Conn(RuntimeErr::Internal(_)) => true,
-        DbErr::Conn(RuntimeErr::SqlxError(e))
-        | DbErr::Exec(RuntimeErr::SqlxError(e))
-        | DbErr::Query(RuntimeErr::SqlxError(e)) => {
-            matches!(
-                **e,
-                sqlx::Error::Io(_)
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::Protocol(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::WorkerCrashed
-            )
-        }
-        _ => false,
     }
 }
 

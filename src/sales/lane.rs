@@ -20,12 +20,27 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Connections of the desk, opened when first needed and again after a failure.
 pub struct Lane {
     store: Arc<Store>,
+    connections_max: u32,
     open: Option<DatabaseConnection>,
 }
 
 impl Lane {
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { store, open: None }
+    /// The desk's lane: two connections, so that the next batch begins while sqlx still pings the last one's.
+    pub fn of_desk(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            connections_max: 2,
+            open: None,
+        }
+    }
+
+    /// A lane to wait on: one connection.
+    pub fn of_waiting(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            connections_max: 1,
+            open: None,
+        }
     }
 
     pub async fn connection(&mut self) -> Result<DatabaseConnection, Fault> {
@@ -34,7 +49,7 @@ impl Lane {
         }
         let opened = self
             .store
-            .connect_sales()
+            .connect_sales(self.connections_max)
             .await
             .map_err(|error| match error {
                 StoreError::Connecting(source) => source,

@@ -121,7 +121,7 @@ impl Waiting {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        idle.unwrap_or_else(|| Lane::new(Arc::clone(&self.store)))
+        idle.unwrap_or_else(|| Lane::of_waiting(Arc::clone(&self.store)))
     }
 
     fn return_lane(&self, lane: Lane) {

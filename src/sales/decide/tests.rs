@@ -1,0 +1,627 @@
+//! The rules, one claim a test, and random batches against a model that knows nothing but the words of the rules.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{super::command::Kind, *};
+use crate::{auth::Account, sales::command::TICKETS_PER_ORDER_MAX};
+
+const EVENT: EventId = EventId(Uuid::from_u128(0xe));
+const OTHER_EVENT: EventId = EventId(Uuid::from_u128(0xf));
+const STALLS: TicketTypeId = TicketTypeId(Uuid::from_u128(0x1));
+const CIRCLE: TicketTypeId = TicketTypeId(Uuid::from_u128(0x2));
+const ADA: CustomerId = CustomerId(Uuid::from_u128(0xa));
+const BOB: CustomerId = CustomerId(Uuid::from_u128(0xb));
+const STALLS_PRICE: i64 = 1_250;
+const CIRCLE_PRICE: i64 = 900;
+
+fn at(secs: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(secs, 0).unwrap()
+}
+
+fn ticket(number: u128) -> TicketId {
+    TicketId(Uuid::from_u128(0x100 + number))
+}
+
+/// On sale from 100 to 200, at most four tickets an order; it is 150 now.
+fn facts() -> Facts {
+    let event = EventFacts {
+        status: event::Status::Published,
+        currency: Currency::EUR,
+        sales_open_at: at(100),
+        sales_close_at: at(200),
+        tickets_per_order_max: 4,
+    };
+    Facts {
+        now: at(150),
+        events: HashMap::from([(EVENT, event)]),
+        ticket_types: HashMap::from([
+            (
+                (EVENT, STALLS),
+                TypeFacts {
+                    name: "Stalls".into(),
+                    price_minor: STALLS_PRICE,
+                },
+            ),
+            (
+                (EVENT, CIRCLE),
+                TypeFacts {
+                    name: "Circle".into(),
+                    price_minor: CIRCLE_PRICE,
+                },
+            ),
+        ]),
+        ..Facts::default()
+    }
+}
+
+fn add(
+    facts: &mut Facts,
+    id: TicketId,
+    ticket_type_id: TicketTypeId,
+    status: ticket::Status,
+    held_until: Option<i64>,
+) {
+    let seat_label = Some(format!("seat {id}"));
+    let ticket = TicketFacts {
+        ticket_type_id,
+        status,
+        held_until: held_until.map(at),
+        seat_label,
+    };
+    facts.locked.insert((EVENT, id), ticket);
+}
+
+fn available(numbers: impl IntoIterator<Item = u128>) -> Facts {
+    let mut facts = facts();
+    for number in numbers {
+        add(
+            &mut facts,
+            ticket(number),
+            STALLS,
+            ticket::Status::Available,
+            None,
+        );
+    }
+    facts
+}
+
+fn command(event_id: EventId, key: &str, want: Want, total: Option<&str>) -> Command {
+    let buyer = Account {
+        issuer: "i".into(),
+        subject: "s".into(),
+    };
+    Command::new(
+        event_id,
+        buyer,
+        key,
+        Kind::PurchaseTickets,
+        want,
+        total.map(|t| t.parse().unwrap()),
+    )
+    .unwrap()
+}
+
+fn these(key: &str, numbers: &[u128]) -> Command {
+    command(
+        EVENT,
+        key,
+        Want::Tickets(numbers.iter().map(|n| ticket(*n)).collect()),
+        None,
+    )
+}
+
+fn any(key: &str, ticket_type_id: TicketTypeId, quantity: usize) -> Command {
+    command(
+        EVENT,
+        key,
+        Want::AnyOf {
+            ticket_type_id,
+            quantity,
+        },
+        None,
+    )
+}
+
+fn decide_all(facts: &Facts, commands: &[(CustomerId, Command)]) -> Vec<Decision> {
+    let requests: Vec<Request<'_>> = commands
+        .iter()
+        .map(|(customer_id, command)| Request {
+            command,
+            customer_id: *customer_id,
+        })
+        .collect();
+    decide(facts, &requests)
+}
+
+fn decide_single(facts: &Facts, command: Command) -> Decision {
+    decide_all(facts, &[(ADA, command)]).remove(0)
+}
+
+fn refusal(decision: Decision) -> Refusal {
+    match decision {
+        Decision::Refused(mut refusals) if refusals.len() == 1 => refusals.remove(0),
+        other => panic!("not refused for one reason: {other:?}"),
+    }
+}
+
+fn tickets_of(decision: &Decision) -> Vec<TicketId> {
+    match decision {
+        Decision::Sold(placed) => placed.items.iter().map(|item| item.ticket_id).collect(),
+        Decision::Repeated(_) | Decision::Refused(_) | Decision::Undecided => vec![],
+    }
+}
+
+#[test]
+fn the_first_in_line_gets_the_seat() {
+    let decisions = decide_all(
+        &available([1]),
+        &[(ADA, these("a", &[1])), (BOB, these("b", &[1]))],
+    );
+    assert_eq!(tickets_of(&decisions[0]), [ticket(1)]);
+    assert_eq!(
+        decisions[1],
+        Decision::Refused(vec![Refusal::AlreadySold(ticket(1))])
+    );
+}
+
+#[test]
+fn an_order_is_all_or_nothing() {
+    let mut facts = available([1, 2]);
+    add(&mut facts, ticket(3), STALLS, ticket::Status::Sold, None);
+    let decisions = decide_all(
+        &facts,
+        &[(ADA, these("a", &[1, 3])), (BOB, these("b", &[1, 2]))],
+    );
+    assert_eq!(
+        decisions[0],
+        Decision::Refused(vec![Refusal::AlreadySold(ticket(3))])
+    );
+    assert_eq!(tickets_of(&decisions[1]), [ticket(1), ticket(2)]);
+}
+
+#[test]
+fn a_hold_ends_exactly_when_it_says() {
+    let mut facts = facts();
+    add(
+        &mut facts,
+        ticket(1),
+        STALLS,
+        ticket::Status::Held,
+        Some(151),
+    );
+    assert_eq!(
+        refusal(decide_single(&facts, these("a", &[1]))),
+        Refusal::Held(ticket(1))
+    );
+    facts.now = at(151);
+    assert_eq!(
+        tickets_of(&decide_single(&facts, these("a", &[1]))),
+        [ticket(1)]
+    );
+}
+
+#[test]
+fn the_sale_opens_and_closes_exactly_when_it_says() {
+    let mut facts = available([1]);
+    for (now, expected) in [
+        (99, Some(Refusal::NotOnSaleYet { opens_at: at(100) })),
+        (100, None),
+        (199, None),
+        (200, Some(Refusal::SaleOver { closed_at: at(200) })),
+    ] {
+        facts.now = at(now);
+        let decision = decide_single(&facts, these("a", &[1]));
+        match expected {
+            Some(expected) => assert_eq!(refusal(decision), expected),
+            None => assert_eq!(tickets_of(&decision), [ticket(1)]),
+        }
+    }
+}
+
+#[test]
+fn drafts_and_events_that_are_not_there_look_the_same() {
+    let mut facts = available([1]);
+    let elsewhere = command(OTHER_EVENT, "a", Want::Tickets(vec![ticket(1)]), None);
+    assert_eq!(
+        refusal(decide_single(&facts, elsewhere)),
+        Refusal::UnknownEvent
+    );
+    facts.events.get_mut(&EVENT).unwrap().status = event::Status::Draft;
+    assert_eq!(
+        refusal(decide_single(&facts, these("a", &[1]))),
+        Refusal::UnknownEvent
+    );
+    facts.events.get_mut(&EVENT).unwrap().status = event::Status::Cancelled;
+    assert_eq!(
+        refusal(decide_single(&facts, these("a", &[1]))),
+        Refusal::EventCancelled
+    );
+}
+
+#[test]
+fn a_repeat_gets_its_order_even_when_the_sale_is_over() {
+    let mut facts = available([1]);
+    let first = these("a", &[1]);
+    let order_id = OrderId::mint();
+    let bound = KeyFacts {
+        fingerprint: first.fingerprint(),
+        order_id,
+    };
+    facts.keys.insert((EVENT, ADA, "a".into()), bound);
+    facts.now = at(500);
+    assert_eq!(
+        decide_single(&facts, these("a", &[1])),
+        Decision::Repeated(order_id)
+    );
+    assert_eq!(
+        refusal(decide_single(&facts, these("a", &[2]))),
+        Refusal::KeyReused
+    );
+}
+
+#[test]
+fn the_same_key_twice_in_one_batch_buys_once() {
+    let first = these("a", &[1]);
+    let order_id = first.minted.order_id;
+    let decisions = decide_all(
+        &available([1, 2]),
+        &[
+            (ADA, first),
+            (ADA, these("a", &[1])),
+            (ADA, these("a", &[2])),
+        ],
+    );
+    assert_eq!(decisions[1], Decision::Repeated(order_id));
+    assert_eq!(decisions[2], Decision::Refused(vec![Refusal::KeyReused]));
+}
+
+#[test]
+fn a_refusal_leaves_its_key_free() {
+    let decisions = decide_all(
+        &available([1, 2]),
+        &[
+            (BOB, these("b", &[1])),
+            (ADA, these("a", &[1])),
+            (ADA, these("a", &[2])),
+        ],
+    );
+    assert_eq!(
+        decisions[1],
+        Decision::Refused(vec![Refusal::AlreadySold(ticket(1))])
+    );
+    assert_eq!(tickets_of(&decisions[2]), [ticket(2)]);
+}
+
+#[test]
+fn the_price_is_what_was_expected_or_nothing_is_bought() {
+    let facts = available([1, 2]);
+    let both = |total| {
+        command(
+            EVENT,
+            "a",
+            Want::Tickets(vec![ticket(1), ticket(2)]),
+            Some(total),
+        )
+    };
+    let total = Money {
+        minor: 2 * STALLS_PRICE,
+        currency: Currency::EUR,
+    };
+    assert_eq!(
+        refusal(decide_single(&facts, both("24.99"))),
+        Refusal::PriceChanged { total }
+    );
+    assert_eq!(
+        refusal(decide_single(&facts, both("25.001"))),
+        Refusal::PriceChanged { total }
+    );
+    match decide_single(&facts, both("25")) {
+        Decision::Sold(placed) => assert_eq!(placed.order.total_minor, 2_500),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_order_over_the_events_limit_is_refused() {
+    let facts = available(1..=5);
+    assert_eq!(
+        refusal(decide_single(&facts, these("a", &[1, 2, 3, 4, 5]))),
+        Refusal::TooManyTickets { max: 4 }
+    );
+    assert_eq!(
+        tickets_of(&decide_single(&facts, these("a", &[1, 2, 3, 4]))).len(),
+        4
+    );
+}
+
+#[test]
+fn a_ticket_named_by_one_who_is_refused_is_left_for_any() {
+    let mut facts = available([1]);
+    add(&mut facts, ticket(2), STALLS, ticket::Status::Sold, None);
+    let decisions = decide_all(
+        &facts,
+        &[(ADA, these("a", &[1, 2])), (BOB, any("b", STALLS, 1))],
+    );
+    assert_eq!(tickets_of(&decisions[1]), [ticket(1)]);
+}
+
+#[test]
+fn too_few_is_final_unless_the_contested_ones_could_make_it_up() {
+    let mut facts = available([1]);
+    let picks = Picks {
+        tickets: vec![ticket(1)],
+        contested: vec![ticket(7)],
+    };
+    facts.picks.insert((EVENT, STALLS), picks);
+    assert_eq!(
+        refusal(decide_single(&facts, any("a", STALLS, 3))),
+        Refusal::NotEnoughLeft { left: 1 }
+    );
+    assert_eq!(
+        decide_single(&facts, any("a", STALLS, 2)),
+        Decision::Undecided
+    );
+    assert_eq!(
+        tickets_of(&decide_single(&facts, any("a", STALLS, 1))),
+        [ticket(1)]
+    );
+}
+
+#[test]
+fn the_largest_order_at_the_highest_price_fits() {
+    let mut facts = available((0..).take(TICKETS_PER_ORDER_MAX));
+    facts.events.get_mut(&EVENT).unwrap().tickets_per_order_max = TICKETS_PER_ORDER_MAX;
+    let price_minor = 1_000_000_000_000_000;
+    facts
+        .ticket_types
+        .get_mut(&(EVENT, STALLS))
+        .unwrap()
+        .price_minor = price_minor;
+    let numbers: Vec<u128> = (0..).take(TICKETS_PER_ORDER_MAX).collect();
+    match decide_single(&facts, these("a", &numbers)) {
+        Decision::Sold(placed) => assert_eq!(placed.order.total_minor, 1_000 * price_minor),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What a random ticket is like: its type, its status, the end of its hold, and whether its row is locked here.
+#[derive(Clone, Debug)]
+struct Seat {
+    ticket_type_id: TicketTypeId,
+    status: ticket::Status,
+    held_until: i64,
+    is_locked: bool,
+}
+
+const SEATS: usize = 6;
+
+fn seats() -> impl Strategy<Value = Vec<Seat>> {
+    let status = prop_oneof![
+        4 => Just(ticket::Status::Available),
+        1 => Just(ticket::Status::Held),
+        1 => Just(ticket::Status::Sold),
+        1 => Just(ticket::Status::Blocked),
+    ];
+    let seat = (
+        prop::bool::ANY,
+        status,
+        148i64..153,
+        prop::bool::weighted(0.8),
+    )
+        .prop_map(|(is_stalls, status, held_until, is_locked)| Seat {
+            ticket_type_id: if is_stalls { STALLS } else { CIRCLE },
+            status,
+            held_until,
+            is_locked,
+        });
+    prop::collection::vec(seat, SEATS)
+}
+
+fn commands() -> impl Strategy<Value = Vec<(CustomerId, Command)>> {
+    let named = prop::collection::btree_set(0..=SEATS as u128, 1..4)
+        .prop_map(|numbers| Want::Tickets(numbers.into_iter().map(ticket).collect()));
+    let any = (prop::bool::ANY, 1..4usize).prop_map(|(is_stalls, quantity)| Want::AnyOf {
+        ticket_type_id: if is_stalls { STALLS } else { CIRCLE },
+        quantity,
+    });
+    let total = prop_oneof![4 => Just(None), 1 => Just(Some("12.50")), 1 => Just(Some("9.00"))];
+    let command = (prop::bool::ANY, 0..5u8, prop_oneof![named, any], total).prop_map(
+        |(is_ada, key, want, total)| {
+            let customer = if is_ada { ADA } else { BOB };
+            (customer, command(EVENT, &format!("key {key}"), want, total))
+        },
+    );
+    prop::collection::vec(command, 1..10)
+}
+
+fn facts_of(seats: &[Seat]) -> Facts {
+    let mut facts = facts();
+    for (number, seat) in (0..).zip(seats) {
+        let id = ticket(number);
+        if seat.is_locked {
+            let held_until = (seat.status == ticket::Status::Held).then_some(seat.held_until);
+            add(&mut facts, id, seat.ticket_type_id, seat.status, held_until);
+            facts
+                .picks
+                .entry((EVENT, seat.ticket_type_id))
+                .or_default()
+                .tickets
+                .push(id);
+        } else {
+            let is_sold = seat.status == ticket::Status::Sold;
+            let standing = if is_sold {
+                Unlocked::Sold
+            } else {
+                Unlocked::Undecided
+            };
+            facts.unlocked.insert((EVENT, id), standing);
+            if seat.status == ticket::Status::Available {
+                facts
+                    .picks
+                    .entry((EVENT, seat.ticket_type_id))
+                    .or_default()
+                    .contested
+                    .push(id);
+            }
+        }
+    }
+    facts
+}
+
+/// The rules once more, as plainly as they can be said: who owns what, and which keys did something.
+struct Model<'a> {
+    seats: &'a [Seat],
+    owners: HashMap<TicketId, OrderId>,
+    keys: HashMap<(CustomerId, String), ([u8; 32], OrderId)>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Expected {
+    Sold { quantity: usize },
+    Repeated(OrderId),
+    Refused,
+    Undecided,
+}
+
+impl Model<'_> {
+    fn is_free(&self, number: usize) -> bool {
+        let seat = &self.seats[number];
+        let is_open = match seat.status {
+            ticket::Status::Available => true,
+            ticket::Status::Held => seat.held_until <= 150,
+            ticket::Status::Sold | ticket::Status::Blocked => false,
+        };
+        seat.is_locked && is_open && !self.owners.contains_key(&ticket(number as u128))
+    }
+
+    fn expect(&self, customer: CustomerId, command: &Command) -> Expected {
+        if let Some((fingerprint, order)) =
+            self.keys.get(&(customer, command.key.as_str().to_owned()))
+        {
+            let is_same = *fingerprint == command.fingerprint();
+            return if is_same {
+                Expected::Repeated(*order)
+            } else {
+                Expected::Refused
+            };
+        }
+        let (quantity, price_minor) = match &command.want {
+            Want::Tickets(ids) => {
+                let numbers: Vec<usize> = ids
+                    .iter()
+                    .map(|id| (id.0.as_u128() - 0x100) as usize)
+                    .collect();
+                let is_hopeless = |&number: &usize| {
+                    let Some(seat) = self.seats.get(number) else {
+                        return true;
+                    };
+                    if seat.is_locked {
+                        !self.is_free(number)
+                    } else {
+                        seat.status == ticket::Status::Sold
+                    }
+                };
+                if numbers.iter().any(is_hopeless) {
+                    return Expected::Refused;
+                }
+                if numbers.iter().any(|&number| !self.seats[number].is_locked) {
+                    return Expected::Undecided;
+                }
+                (
+                    ids.len(),
+                    numbers
+                        .iter()
+                        .map(|&number| price(self.seats[number].ticket_type_id))
+                        .sum(),
+                )
+            }
+            Want::AnyOf {
+                ticket_type_id,
+                quantity,
+            } => {
+                let of_type =
+                    |number: &usize| self.seats[*number].ticket_type_id == *ticket_type_id;
+                let free = (0..SEATS)
+                    .filter(of_type)
+                    .filter(|&number| self.is_free(number))
+                    .count();
+                let contested = self.seats.iter().filter(|seat| {
+                    seat.ticket_type_id == *ticket_type_id
+                        && !seat.is_locked
+                        && seat.status == ticket::Status::Available
+                });
+                if free + contested.count() < *quantity {
+                    return Expected::Refused;
+                }
+                if free < *quantity {
+                    return Expected::Undecided;
+                }
+                (
+                    *quantity,
+                    price(*ticket_type_id) * i64::try_from(*quantity).unwrap(),
+                )
+            }
+        };
+        match command.expected_total {
+            Some(total) if total != rust_decimal::Decimal::new(price_minor, 2) => Expected::Refused,
+            _ => Expected::Sold { quantity },
+        }
+    }
+}
+
+fn price(ticket_type_id: TicketTypeId) -> i64 {
+    if ticket_type_id == STALLS {
+        STALLS_PRICE
+    } else {
+        CIRCLE_PRICE
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_batch_is_decided_as_the_model_says(seats in seats(), commands in commands()) {
+        let facts = facts_of(&seats);
+        let decisions = decide_all(&facts, &commands);
+        prop_assert_eq!(decisions.len(), commands.len());
+        let mut model = Model { seats: &seats, owners: HashMap::new(), keys: HashMap::new() };
+        for ((customer, command), decision) in commands.iter().zip(&decisions) {
+            let is_expected = match (model.expect(*customer, command), decision) {
+                (Expected::Sold { quantity }, Decision::Sold(placed)) => placed.items.len() == quantity,
+                (Expected::Repeated(expected), Decision::Repeated(order)) => expected == *order,
+                (Expected::Refused, Decision::Refused(refusals)) => !refusals.is_empty(),
+                (Expected::Undecided, Decision::Undecided) => true,
+                _ => false,
+            };
+            prop_assert!(is_expected, "{:?} became {:?}, expected {:?}", command, decision, model.expect(*customer, command));
+            if let Decision::Sold(placed) = decision {
+                let sum: i64 = placed.items.iter().map(|item| item.unit_price_minor).sum();
+                prop_assert_eq!(placed.order.total_minor, sum);
+                for item in &placed.items {
+                    let number = (item.ticket_id.0.as_u128() - 0x100) as usize;
+                    prop_assert!(model.is_free(number), "{number} was not free");
+                    prop_assert_eq!(item.unit_price_minor, price(seats[number].ticket_type_id));
+                    model.owners.insert(item.ticket_id, placed.order.id);
+                }
+                let key = (*customer, command.key.as_str().to_owned());
+                model.keys.insert(key, (command.fingerprint(), placed.order.id));
+            }
+        }
+    }
+
+    /// A refusal must not roll back its neighbours, nor help them.
+    #[test]
+    fn who_gets_nothing_changes_nothing(seats in seats(), commands in commands()) {
+        let facts = facts_of(&seats);
+        let decisions = decide_all(&facts, &commands);
+        let (kept, expected): (Vec<_>, Vec<_>) = commands
+            .iter()
+            .cloned()
+            .zip(decisions)
+            .filter(|(_, decision)| matches!(decision, Decision::Sold(_)))
+            .unzip();
+        prop_assert_eq!(decide_all(&facts, &kept), expected);
+    }
+}
