@@ -213,7 +213,9 @@ impl<'a> Load<'a> {
     fn wish(&self) -> &'a str {
         let wish = self.next.fetch_add(1, Ordering::Relaxed);
         match self.locked.get() {
-            Some(locked) if wish % 2 == 0 && !locked.is_empty() => locked[wish / 2 % locked.len()],
+            Some(locked) if wish.is_multiple_of(2) && !locked.is_empty() => {
+                locked[wish / 2 % locked.len()]
+            }
             Some(_) | None => self.tickets[wish / WISHES_PER_SEAT % self.tickets.len()],
         }
     }
