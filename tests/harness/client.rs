@@ -1,0 +1,248 @@
+//! A GraphQL client over HTTP, as thin as a frontend's.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, header::HeaderMap};
+use rowlock::auth::{Role, Tokens};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::server::JWT_SECRET;
+
+/// No answer of the server may take this long; its own bounds are all shorter.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// The server's defaults.
+const ISSUER: &str = "rowlock";
+const AUDIENCE: &str = "rowlock";
+
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Speaks to one server, as one caller. Clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub data: Value,
+    pub errors: Vec<Value>,
+}
+
+/// What a buyer was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Sold(Order),
+    /// The code of the first user error.
+    Refused(String),
+    /// The code of the first top-level error, or what happened on the way to the server.
+    Fault(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    pub id: String,
+    pub status: String,
+    pub total: Money,
+    pub items: Vec<Item>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Money {
+    pub amount: String,
+    pub currency: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    pub id: String,
+    pub admission_code: String,
+    pub ticket: TicketRef,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TicketRef {
+    pub id: String,
+}
+
+pub const PURCHASE_TICKET: &str =
+    "mutation($input: PurchaseTicketInput!) { purchaseTicket(input: $input) {
+    order { id status total { amount currency } items { id admissionCode ticket { id } } }
+    userErrors { code message field }
+} }";
+
+pub const PURCHASE_TICKETS: &str =
+    "mutation($input: PurchaseTicketsInput!) { purchaseTickets(input: $input) {
+    order { id status total { amount currency } items { id admissionCode ticket { id } } }
+    userErrors { code message field }
+} }";
+
+/// What makes and checks the tests' tokens.
+pub fn tokens() -> Tokens {
+    Tokens::new(JWT_SECRET.as_bytes(), ISSUER, AUDIENCE).unwrap()
+}
+
+impl Client {
+    /// A caller without a token.
+    pub fn new(url: &str) -> Self {
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_MAX)
+            .build()
+            .unwrap();
+        Self {
+            http,
+            url: format!("{url}/graphql"),
+            token: None,
+        }
+    }
+
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    pub fn customer(&self, name: &str) -> Self {
+        self.with_token(
+            &tokens()
+                .issue(Role::Customer, name, TOKEN_LIFETIME)
+                .unwrap(),
+        )
+    }
+
+    pub fn organizer(&self, name: &str) -> Self {
+        self.with_token(
+            &tokens()
+                .issue(Role::Organizer, name, TOKEN_LIFETIME)
+                .unwrap(),
+        )
+    }
+
+    /// # Errors
+    /// When the server did not answer, or not with JSON.
+    pub async fn try_send(
+        &self,
+        document: &str,
+        variables: Value,
+    ) -> Result<Answer, reqwest::Error> {
+        let mut request = self
+            .http
+            .post(&self.url)
+            .json(&json!({ "query": document, "variables": variables }));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body: Value = response.json().await?;
+        let errors = match body["errors"].take() {
+            Value::Array(errors) => errors,
+            _ => Vec::new(),
+        };
+        Ok(Answer {
+            status,
+            headers,
+            data: body["data"].take(),
+            errors,
+        })
+    }
+
+    pub async fn send(&self, document: &str, variables: Value) -> Answer {
+        self.try_send(document, variables).await.unwrap()
+    }
+
+    /// The data of a request that must not fail.
+    pub async fn data(&self, document: &str, variables: Value) -> Value {
+        let answer = self.send(document, variables).await;
+        assert!(answer.errors.is_empty(), "{:?}", answer.errors);
+        answer.data
+    }
+
+    /// The payload of a mutation that must be neither faulted nor refused.
+    pub async fn done(&self, mutation: &str, document: &str, input: Value) -> Value {
+        let mut data = self.data(document, json!({ "input": input })).await;
+        let payload = data[mutation].take();
+        assert_eq!(payload["userErrors"], json!([]), "{mutation}");
+        payload
+    }
+
+    pub async fn purchase_ticket(&self, ticket_id: &str, key: &str) -> Outcome {
+        self.purchase(
+            PURCHASE_TICKET,
+            "purchaseTicket",
+            json!({ "ticketId": ticket_id, "idempotencyKey": key }),
+        )
+        .await
+    }
+
+    pub async fn purchase_tickets(&self, ticket_ids: &[&str], key: &str) -> Outcome {
+        let input = json!({ "tickets": { "ids": ticket_ids }, "idempotencyKey": key });
+        self.purchase(PURCHASE_TICKETS, "purchaseTickets", input)
+            .await
+    }
+
+    pub async fn purchase_any(&self, ticket_type_id: &str, quantity: usize, key: &str) -> Outcome {
+        let any = json!({ "ticketTypeId": ticket_type_id, "quantity": quantity });
+        let input = json!({ "tickets": { "anyOf": any }, "idempotencyKey": key });
+        self.purchase(PURCHASE_TICKETS, "purchaseTickets", input)
+            .await
+    }
+
+    pub async fn purchase(&self, document: &str, mutation: &str, input: Value) -> Outcome {
+        match self.try_send(document, json!({ "input": input })).await {
+            Ok(answer) => answer.outcome(mutation),
+            Err(error) => Outcome::Fault(format!("{error:?}")),
+        }
+    }
+}
+
+impl Answer {
+    /// The code of the first top-level error.
+    pub fn fault(&self) -> Option<&str> {
+        let error = self.errors.first()?;
+        Some(error["extensions"]["code"].as_str().unwrap_or("(no code)"))
+    }
+
+    fn outcome(mut self, mutation: &str) -> Outcome {
+        if let Some(code) = self.fault() {
+            return Outcome::Fault(code.to_owned());
+        }
+        let mut payload = self.data[mutation].take();
+        if let Some(error) = payload["userErrors"].get(0) {
+            assert_eq!(
+                payload["order"],
+                Value::Null,
+                "a refusal comes without an order"
+            );
+            return Outcome::Refused(error["code"].as_str().unwrap().to_owned());
+        }
+        Outcome::Sold(serde_json::from_value(payload["order"].take()).unwrap())
+    }
+}
+
+impl Outcome {
+    /// The order of a purchase that must succeed.
+    pub fn sold(self) -> Order {
+        match self {
+            Self::Sold(order) => order,
+            Self::Refused(_) | Self::Fault(_) => panic!("not sold: {self:?}"),
+        }
+    }
+
+    pub fn is_sold(&self) -> bool {
+        matches!(self, Self::Sold(_))
+    }
+
+    pub fn is_refused(&self, code: &str) -> bool {
+        matches!(self, Self::Refused(refused) if refused == code)
+    }
+}

@@ -1,0 +1,150 @@
+//! What the database holds, asked without the server.
+
+use std::collections::HashSet;
+
+use rowlock::{
+    entity::{order, order_item, ticket},
+    ids::TicketId,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
+    PaginatorTrait, QueryFilter, QuerySelect, Statement, TransactionTrait,
+    sea_query::{LockBehavior, LockType},
+};
+
+use super::{Database, Order, Outcome};
+
+pub async fn orders_len(rows: &DatabaseConnection) -> u64 {
+    order::Entity::find().count(rows).await.unwrap()
+}
+
+pub async fn active_items(rows: &DatabaseConnection) -> Vec<order_item::Model> {
+    order_item::Entity::find()
+        .filter(order_item::Column::Status.eq(order_item::Status::Active))
+        .all(rows)
+        .await
+        .unwrap()
+}
+
+pub async fn sold_tickets_len(rows: &DatabaseConnection) -> u64 {
+    ticket::Entity::find()
+        .filter(ticket::Column::Status.eq(ticket::Status::Sold))
+        .count(rows)
+        .await
+        .unwrap()
+}
+
+/// The id, in the database, of the only ticket with this seat label.
+pub async fn ticket_of_seat(rows: &DatabaseConnection, seat: &str) -> TicketId {
+    let tickets = ticket::Entity::find()
+        .filter(ticket::Column::SeatLabel.eq(seat))
+        .all(rows)
+        .await
+        .unwrap();
+    assert_eq!(tickets.len(), 1, "one seat {seat}");
+    tickets[0].id
+}
+
+/// The orders that buyers were told of.
+pub fn orders(outcomes: &[Outcome]) -> Vec<&Order> {
+    outcomes
+        .iter()
+        .filter_map(|outcome| match outcome {
+            Outcome::Sold(order) => Some(order),
+            Outcome::Refused(_) | Outcome::Fault(_) => None,
+        })
+        .collect()
+}
+
+/// The database holds exactly the sales that buyers were told of, and no ticket twice.
+pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
+    let rows = database.look().await;
+    let told = orders(outcomes);
+    let told_orders: HashSet<&str> = told.iter().map(|order| order.id.as_str()).collect();
+    let told_codes: HashSet<&str> = told
+        .iter()
+        .flat_map(|order| &order.items)
+        .map(|item| item.admission_code.as_str())
+        .collect();
+    let items = active_items(&rows).await;
+    let codes: HashSet<&str> = items
+        .iter()
+        .map(|item| item.admission_code.as_str())
+        .collect();
+    let tickets: HashSet<_> = items.iter().map(|item| item.ticket_id).collect();
+    assert_eq!(
+        codes, told_codes,
+        "every sale was told, and nothing else was"
+    );
+    assert_eq!(orders_len(&rows).await, told_orders.len() as u64, "orders");
+    assert_eq!(tickets.len(), items.len(), "no ticket has two owners");
+    assert_eq!(
+        sold_tickets_len(&rows).await,
+        items.len() as u64,
+        "a ticket is sold if it has an owner"
+    );
+    rows.close().await.unwrap();
+}
+
+/// Locks the row of a seat, as a hand at the console or another program would, until the transaction is ended.
+pub async fn lock_seat(rows: &DatabaseConnection, seat: &str) -> DatabaseTransaction {
+    let ticket_id = ticket_of_seat(rows, seat).await;
+    let tx = rows.begin().await.unwrap();
+    let locked = ticket::Entity::find()
+        .filter(ticket::Column::Id.eq(ticket_id))
+        .lock_exclusive()
+        .all(&tx)
+        .await
+        .unwrap();
+    assert_eq!(locked.len(), 1);
+    tx
+}
+
+/// Sessions of this PostgreSQL database that wait for somebody's lock.
+pub async fn waiting_for_locks_len(rows: &DatabaseConnection) -> i64 {
+    count(
+        rows,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+    .await
+}
+
+/// Sessions of this PostgreSQL database that have marked tickets sold, have not committed, and whose client has said
+/// nothing for 200 ms: those of a process that was stopped in the middle of a batch. A running one takes far less.
+pub async fn abandoned_sales_len(rows: &DatabaseConnection) -> i64 {
+    count(
+        rows,
+        "SELECT count(*) FROM pg_stat_activity AS session WHERE datname = current_database()
+             AND state = 'idle in transaction' AND clock_timestamp() - state_change > interval '200 ms'
+             AND EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = session.pid
+                 AND relation = 'tickets'::regclass AND mode = 'RowExclusiveLock')",
+    )
+    .await
+}
+
+/// The seats whose rows somebody has locked at this moment, among those that are not sold.
+pub async fn locked_seats(rows: &DatabaseConnection) -> Vec<String> {
+    let open =
+        || ticket::Entity::find().filter(ticket::Column::Status.eq(ticket::Status::Available));
+    let tx = rows.begin().await.unwrap();
+    let free = open()
+        .lock_with_behavior(LockType::Share, LockBehavior::SkipLocked)
+        .all(&tx)
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+    let free: HashSet<TicketId> = free.iter().map(|ticket| ticket.id).collect();
+    let open = open().all(rows).await.unwrap();
+    open.into_iter()
+        .filter(|ticket| !free.contains(&ticket.id))
+        .filter_map(|ticket| ticket.seat_label)
+        .collect()
+}
+
+async fn count(rows: &DatabaseConnection, sql: &str) -> i64 {
+    let row = rows
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+        .await
+        .unwrap();
+    row.unwrap().try_get_by_index(0).unwrap()
+}

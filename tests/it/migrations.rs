@@ -1,0 +1,75 @@
+//! The database's schema goes up, down and up again.
+
+use std::collections::BTreeSet;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+
+use crate::harness::Database;
+
+/// sea-orm-migration's own table, which stays.
+const LEDGER: &str = "seaql_migrations";
+
+#[tokio::test]
+async fn up_down_and_up_again_on_postgres() {
+    up_down_and_up_again(Database::empty_postgres().await).await;
+}
+
+#[tokio::test]
+async fn up_down_and_up_again_on_sqlite() {
+    up_down_and_up_again(Database::empty_sqlite()).await;
+}
+
+async fn up_down_and_up_again(database: Database) {
+    let connection = database.connect().await;
+    Migrator::up(&connection, None).await.unwrap();
+    let first = objects(&connection).await;
+    assert!(
+        first
+            .iter()
+            .any(|object| object.contains("order_items_one_owner")),
+        "{first:?}"
+    );
+
+    Migrator::down(&connection, None).await.unwrap();
+    let left = objects(&connection).await;
+    assert!(
+        left.iter().all(|object| object.contains(LEDGER)),
+        "{left:?}"
+    );
+
+    // One step at a time, as releases come.
+    for _ in Migrator::migrations() {
+        Migrator::up(&connection, Some(1)).await.unwrap();
+    }
+    assert_eq!(objects(&connection).await, first);
+    assert!(
+        Migrator::get_pending_migrations(&connection)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// Tables, indexes and constraints, as the database describes them.
+async fn objects(connection: &DatabaseConnection) -> BTreeSet<String> {
+    let backend = connection.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "SELECT 'table ' || tablename FROM pg_tables WHERE schemaname = 'public'
+             UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+             UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+                 WHERE connamespace = 'public'::regnamespace"
+        }
+        _ => {
+            "SELECT name || ' ' || coalesce(sql, '') FROM sqlite_master WHERE tbl_name NOT LIKE 'sqlite_%'"
+        }
+    };
+    let rows = connection
+        .query_all_raw(Statement::from_string(backend, sql))
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).unwrap())
+        .collect()
+}
