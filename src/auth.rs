@@ -1,8 +1,7 @@
 //! Who is calling: a signed token becomes a caller with a role.
 //!
 //! Authorization is a type. What only a customer may do takes a [`Customer`], what only an organizer may do takes an
-//! [`Organizer`], and neither can be made except from a verified token (or, in this process, by [`Customer::trusted`] and
-//! its like), so that a resolver cannot forget the check.
+//! [`Organizer`], and neither can be made except from a verified token, so that a resolver cannot forget the check.
 
 use std::time::Duration;
 
@@ -54,21 +53,11 @@ impl Customer {
     pub fn account(&self) -> &Account {
         &self.0
     }
-
-    /// A customer that this process itself vouches for: the demo's own buyers.
-    pub(crate) fn trusted(account: Account) -> Self {
-        Self(account)
-    }
 }
 
 impl Organizer {
     pub fn account(&self) -> &Account {
         &self.0
-    }
-
-    /// An organizer that this process itself vouches for: the demo's own.
-    pub(crate) fn trusted(account: Account) -> Self {
-        Self(account)
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Reader {
 pub(crate) type Loaders = DataLoader<Reader>;
 
 /// The loaders of one request.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "async-graphql's loader owns its batch: a read that its request waits for and the database bounds"
+)]
 pub(crate) fn loaders(domain: &Domain, caller: &Caller) -> Loaders {
     let reader = Reader {
         store: domain.store.clone(),

@@ -321,7 +321,7 @@ fn read_ids(ids: &[ID]) -> Result<(EventId, Want, Fields), Vec<UserError>> {
         let field = format!("tickets.ids.{index}");
         match GlobalId::decode(id) {
             Some(GlobalId::Ticket(event_id, ticket_id)) => {
-                tickets.push((event_id, ticket_id, field))
+                tickets.push((event_id, ticket_id, field));
             }
             _ => unknown.push(unknown_ticket(field)),
         }

@@ -203,7 +203,8 @@ fn decide_one(facts: &Facts, given: &Given, request: &Request<'_>) -> Decision {
     };
     match chosen {
         Ok(tickets) => place(facts, event, request, &tickets),
-        Err(decision) => decision,
+        Err(NotChosen::Refused(refusals)) => Decision::Refused(refusals),
+        Err(NotChosen::Undecided) => Decision::Undecided,
     }
 }
 
@@ -240,13 +241,19 @@ fn event_on_sale<'a>(facts: &'a Facts, command: &Command) -> Result<&'a EventFac
     Ok(event)
 }
 
+/// Why a command gets no tickets.
+enum NotChosen {
+    Refused(Vec<Refusal>),
+    Undecided,
+}
+
 /// All of the named tickets, or why not. One refused ticket refuses the order, whatever is undecided beside it.
 fn choose_named(
     facts: &Facts,
     given: &Given,
     event_id: EventId,
     ids: &[TicketId],
-) -> Result<Vec<TicketId>, Decision> {
+) -> Result<Vec<TicketId>, NotChosen> {
     let mut refusals = Vec::new();
     let mut is_undecided = false;
     for &id in ids {
@@ -257,9 +264,9 @@ fn choose_named(
         }
     }
     if !refusals.is_empty() {
-        Err(Decision::Refused(refusals))
+        Err(NotChosen::Refused(refusals))
     } else if is_undecided {
-        Err(Decision::Undecided)
+        Err(NotChosen::Undecided)
     } else {
         Ok(ids.to_vec())
     }
@@ -301,9 +308,9 @@ fn choose_any(
     given: &Given,
     ticket_type: (EventId, TicketTypeId),
     quantity: usize,
-) -> Result<Vec<TicketId>, Decision> {
+) -> Result<Vec<TicketId>, NotChosen> {
     if !facts.ticket_types.contains_key(&ticket_type) {
-        return Err(refused(Refusal::UnknownTicketType));
+        return Err(NotChosen::Refused(vec![Refusal::UnknownTicketType]));
     }
     let (event_id, ticket_type_id) = ticket_type;
     let is_free = |id: &TicketId| matches!(standing(facts, given, (event_id, *id)), Standing::Free);
@@ -333,9 +340,9 @@ fn choose_any(
     }
     let contested = picks.map_or(0, |picks| picks.contested.len());
     Err(if chosen.len() + contested < quantity {
-        refused(Refusal::NotEnoughLeft { left: chosen.len() })
+        NotChosen::Refused(vec![Refusal::NotEnoughLeft { left: chosen.len() }])
     } else {
-        Decision::Undecided
+        NotChosen::Undecided
     })
 }
 

@@ -218,10 +218,10 @@ impl Desk {
             match settled {
                 Settled::Decided(Decision::Sold(placed)) => entry.decided(Outcome::Sold(placed)),
                 Settled::Decided(Decision::Repeated(order_id)) => {
-                    entry.decided(Outcome::Repeated(order_id))
+                    entry.decided(Outcome::Repeated(order_id));
                 }
                 Settled::Decided(Decision::Refused(refusals)) => {
-                    entry.decided(Outcome::Refused(refusals))
+                    entry.decided(Outcome::Refused(refusals));
                 }
                 Settled::Decided(Decision::Undecided) => entry.given_up(Late::Contended),
                 Settled::Blocked { by, is_new } => {

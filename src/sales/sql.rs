@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     Select, Statement, Value,
-    sea_query::{ArrayType, Expr, LockBehavior, LockType},
+    sea_query::{ArrayType, Expr},
 };
 
 use crate::{
@@ -82,6 +82,7 @@ pub fn read_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Selec
 
 #[cfg(not(without_lock))]
 fn skip_locked(query: Select<ticket::Entity>) -> Select<ticket::Entity> {
+    use sea_orm::sea_query::{LockBehavior, LockType};
     query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
 }
 
@@ -385,7 +386,7 @@ pub fn insert_order_items<'a>(
             ("unit_price_minor", Kind::BigInt),
             ("currency", Kind::Text),
             ("ticket_type_name", Kind::Text),
-            ("seat_label", Kind::Text),
+            ("seat_label", Kind::TextOrNull),
             ("admission_code", Kind::Text),
         ],
         items

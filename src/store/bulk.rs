@@ -15,6 +15,9 @@ use uuid::Uuid;
 pub enum Kind {
     Uuid,
     Text,
+    /// Text that may be null. No such column holds an empty text, which is what stands for null on the way to PostgreSQL:
+    /// the driver's arrays have no nulls.
+    TextOrNull,
     Integer,
     BigInt,
     Boolean,
@@ -26,7 +29,7 @@ impl Kind {
     fn postgres(self) -> (&'static str, ArrayType) {
         match self {
             Self::Uuid => ("uuid", ArrayType::Uuid),
-            Self::Text => ("text", ArrayType::String),
+            Self::Text | Self::TextOrNull => ("text", ArrayType::String),
             Self::Integer => ("int", ArrayType::Int),
             Self::BigInt => ("bigint", ArrayType::BigInt),
             Self::Boolean => ("boolean", ArrayType::Bool),
@@ -39,7 +42,12 @@ impl Kind {
     fn sqlite(self, index: usize) -> String {
         match self {
             Self::Uuid | Self::Bytes => format!("unhex(value ->> {index})"),
-            Self::Text | Self::Integer | Self::BigInt | Self::Boolean | Self::Time => {
+            Self::Text
+            | Self::TextOrNull
+            | Self::Integer
+            | Self::BigInt
+            | Self::Boolean
+            | Self::Time => {
                 format!("value ->> {index}")
             }
         }
@@ -90,9 +98,19 @@ pub fn rows_source(
 ) -> (String, Vec<Value>) {
     match backend {
         DbBackend::Postgres => {
-            let arguments: Vec<String> = (1..)
+            let numbers = 1..=kinds.len();
+            let arguments: Vec<String> = numbers
+                .clone()
                 .zip(kinds)
                 .map(|(n, kind)| format!("${n}::{}[]", kind.postgres().0))
+                .collect();
+            let names: Vec<String> = numbers.clone().map(|n| format!("c{n}")).collect();
+            let fields: Vec<String> = numbers
+                .zip(kinds)
+                .map(|(n, kind)| match kind {
+                    Kind::TextOrNull => format!("NULLIF(c{n}, '')"),
+                    _ => format!("c{n}"),
+                })
                 .collect();
             let mut arrays: Vec<Vec<Value>> = kinds
                 .iter()
@@ -105,7 +123,7 @@ pub fn rows_source(
                     "every row has a value for each column"
                 );
                 for (array, value) in arrays.iter_mut().zip(row) {
-                    array.push(value);
+                    array.push(without_null(value));
                 }
             }
             let values = arrays
@@ -114,7 +132,12 @@ pub fn rows_source(
                 .map(|(array, kind)| Value::Array(kind.postgres().1, Some(Box::new(array))))
                 .collect();
             (
-                format!("SELECT * FROM unnest({})", arguments.join(", ")),
+                format!(
+                    "SELECT {} FROM unnest({}) AS source ({})",
+                    fields.join(", "),
+                    arguments.join(", "),
+                    names.join(", ")
+                ),
                 values,
             )
         }
@@ -129,6 +152,14 @@ pub fn rows_source(
                 vec![serde_json::Value::Array(rows).to_string().into()],
             )
         }
+    }
+}
+
+/// An empty text for a null, see [`Kind::TextOrNull`].
+fn without_null(value: Value) -> Value {
+    match value {
+        Value::String(None) => Value::String(Some(String::new())),
+        other => other,
     }
 }
 
