@@ -4,12 +4,18 @@
 //! only ticket status written here is the `AVAILABLE` of a new ticket; every later change of it belongs to `sales`.
 //! Knows nothing about GraphQL or HTTP.
 
+mod add_seats;
+mod bulk;
+mod bulk_sql;
 mod dialect;
 mod edit_event;
 mod edit_ticket_type;
 mod events;
 mod organizers;
+mod remove_tickets;
 mod rules;
+mod seats;
+mod set_capacity;
 mod ticket_types;
 mod tickets;
 
@@ -18,6 +24,8 @@ use std::{future::Future, sync::Arc};
 use chrono::{DateTime, SubsecRound, Utc};
 
 pub use self::{
+    add_seats::{SeatsAdded, add_seats},
+    bulk::{TICKETS_PER_EVENT_MAX, discard_unfinished_imports},
     edit_event::{
         CreateEventCode, EventChange, NewEvent, PublishEventCode, UpdateEventCode, create_event,
         publish_event, update_event,
@@ -28,6 +36,12 @@ pub use self::{
     },
     events::{EventFilter, EventKey, event_by_slug, events_by_ids, events_page, is_on_sale},
     organizers::organizers_by_ids,
+    remove_tickets::{RemoveTicketsCode, TICKETS_PER_REMOVAL_MAX, remove_tickets},
+    seats::{
+        AddSeatsCode, LABEL_LEN_MAX, ROWS_PER_CALL_MAX, SEAT_NUMBER_MAX, SEATS_PER_CALL_MAX,
+        SECTION_LEN_MAX, SeatRow, Seats,
+    },
+    set_capacity::{SetCapacityCode, set_capacity},
     ticket_types::{Availability, availability, ticket_types_by_ids, ticket_types_of_events},
     tickets::{Seat, Ticket, TicketFilter, tickets_by_ids, tickets_page},
 };
@@ -63,6 +77,14 @@ impl<C> Refusal<C> {
     /// Another organizer's ticket type is as unknown as one that is not there.
     pub fn unknown_ticket_type(code: C) -> Self {
         Self::new(code, "there is no such ticket type of yours")
+    }
+
+    /// Another write of many tickets holds the event.
+    fn busy(code: C) -> Self {
+        Self::new(
+            code,
+            "tickets of this event are being added or removed right now: try again when that is done",
+        )
     }
 
     fn at(code: C, field: impl Into<String>, message: impl Into<String>) -> Self {

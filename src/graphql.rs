@@ -26,6 +26,7 @@ use crate::{auth::Caller, sales::Sales, store::Store};
 /// Rowlock's schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
+/// What can be read.
 #[derive(MergedObject, Default)]
 pub struct Query(
     catalogue::CatalogueQuery,
@@ -33,6 +34,7 @@ pub struct Query(
     node::NodeQuery,
 );
 
+/// What can be done. A refusal is data, in the payload's `userErrors`; a top-level error is a fault or a malformed request.
 #[derive(MergedObject, Default)]
 pub struct Mutation(purchase::PurchaseMutation, catalogue::CatalogueMutation);
 

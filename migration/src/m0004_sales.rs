@@ -57,6 +57,9 @@ impl MigrationTrait for Migration {
                 "CREATE UNIQUE INDEX order_items_one_owner ON order_items (event_id, ticket_id)
                     WHERE status = 'ACTIVE'",
                 "CREATE INDEX order_items_by_order ON order_items (event_id, order_id)",
+                // Removing a ticket asks, here and for the foreign key, whether an order refers to it, also a cancelled
+                // one; without this every removed ticket would read all items of the event.
+                "CREATE INDEX order_items_by_ticket ON order_items (event_id, ticket_id)",
                 "CREATE TABLE idempotency_keys (
                     event_id UUID NOT NULL,
                     customer_id UUID NOT NULL,

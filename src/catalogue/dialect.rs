@@ -26,6 +26,25 @@ pub(super) fn is_one_of(
     Expr::cust_with_exprs(sql, [Expr::col(column), Expr::val(uuid_list(backend, ids))])
 }
 
+/// Whether a column of text is one of `texts`, in the same way.
+pub(super) fn is_one_of_texts(
+    backend: DbBackend,
+    column: impl IntoColumnRef,
+    texts: Vec<&str>,
+) -> Expr {
+    let (sql, list): (_, Value) = match backend {
+        DbBackend::Postgres => {
+            let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+            ("$1 = ANY($2)", texts.into())
+        }
+        _ => (
+            "? IN (SELECT value FROM json_each(?))",
+            serde_json::json!(texts).to_string().into(),
+        ),
+    };
+    Expr::cust_with_exprs(sql, [Expr::col(column), Expr::val(list)])
+}
+
 /// Many UUIDs as one parameter.
 pub(super) fn uuid_list(backend: DbBackend, ids: impl IntoIterator<Item = Uuid>) -> Value {
     match backend {

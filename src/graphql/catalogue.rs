@@ -4,6 +4,7 @@ mod event;
 mod event_mutations;
 mod organizer;
 mod ticket;
+mod ticket_mutations;
 mod ticket_type;
 mod ticket_type_mutations;
 
@@ -25,6 +26,7 @@ pub use self::{
     event_mutations::{CreateEventErrorCode, PublishEventErrorCode, UpdateEventErrorCode},
     organizer::Organizer,
     ticket::Ticket,
+    ticket_mutations::{AddSeatsErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode},
     ticket_type::TicketType,
     ticket_type_mutations::{CreateTicketTypeErrorCode, UpdateTicketTypeErrorCode},
 };
@@ -97,4 +99,5 @@ async fn find_event(ctx: &Context<'_>, by: EventBy) -> Result<Option<Event>> {
 pub struct CatalogueMutation(
     event_mutations::EventMutation,
     ticket_type_mutations::TicketTypeMutation,
+    ticket_mutations::TicketMutation,
 );

@@ -33,6 +33,7 @@ impl Decimal {
 /// The longest decimal that is read; more digits fit no amount of money.
 const DECIMAL_LEN_MAX: usize = 40;
 
+/// A decimal number as a string, such as `"12.50"`, so that no client's floating point rounds it.
 #[Scalar(specified_by_url = "https://www.w3.org/TR/xmlschema11-2/#decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {

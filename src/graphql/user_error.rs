@@ -3,8 +3,8 @@
 use async_graphql::{OutputType, SimpleObject};
 
 use super::catalogue::{
-    CreateEventErrorCode, CreateTicketTypeErrorCode, PublishEventErrorCode, UpdateEventErrorCode,
-    UpdateTicketTypeErrorCode,
+    AddSeatsErrorCode, CreateEventErrorCode, CreateTicketTypeErrorCode, PublishEventErrorCode,
+    RemoveTicketsErrorCode, SetCapacityErrorCode, UpdateEventErrorCode, UpdateTicketTypeErrorCode,
 };
 use crate::catalogue::Refusal;
 
@@ -15,6 +15,9 @@ use crate::catalogue::Refusal;
 #[graphql(concrete(name = "PublishEventUserError", params(PublishEventErrorCode)))]
 #[graphql(concrete(name = "CreateTicketTypeUserError", params(CreateTicketTypeErrorCode)))]
 #[graphql(concrete(name = "UpdateTicketTypeUserError", params(UpdateTicketTypeErrorCode)))]
+#[graphql(concrete(name = "AddSeatsUserError", params(AddSeatsErrorCode)))]
+#[graphql(concrete(name = "SetCapacityUserError", params(SetCapacityErrorCode)))]
+#[graphql(concrete(name = "RemoveTicketsUserError", params(RemoveTicketsErrorCode)))]
 pub struct UserError<C: OutputType> {
     /// What to react to.
     code: C,
