@@ -109,7 +109,8 @@ where
     T: Send + 'static,
     W: Future<Output = T> + Send + 'static,
 {
-    match tokio::spawn(tracing::Instrument::in_current_span(write(store.clone()))).await {
+    let task = tracing::Instrument::in_current_span(write(store.clone()));
+    match store.writes().spawn(task).await {
         Ok(answer) => answer,
         Err(stopped) => match stopped.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

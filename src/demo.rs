@@ -9,9 +9,7 @@ use sea_orm::{ConnectionTrait, Statement};
 
 use crate::{
     auth::{Account, Caller, KeyError, Organizer, Role, TokenError, Tokens},
-    catalogue::{
-        self, Answer, NewEvent, NewTicketType, SeatRow, Seats, TicketFilter,
-    },
+    catalogue::{self, Answer, NewEvent, NewTicketType, SeatRow, Seats, TicketFilter},
     entity::{event, ticket, ticket_type::Admission},
     fault::Fault,
     graphql::{Domain, global_id::GlobalId},
@@ -41,7 +39,9 @@ const NOT_YET: &str = "winter-premiere";
 pub enum DemoError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("this database holds events that are not the demo's; --fresh would delete them, so name another database")]
+    #[error(
+        "this database holds events that are not the demo's; --fresh would delete them, so name another database"
+    )]
     NotADemo,
     #[error("an earlier demo was interrupted while it was made; start over with --fresh")]
     Incomplete,
@@ -61,7 +61,10 @@ pub enum DemoError {
 
 impl From<Fault> for DemoError {
     fn from(fault: Fault) -> Self {
-        Self::Database { step: fault.step, source: fault.source }
+        Self::Database {
+            step: fault.step,
+            source: fault.source,
+        }
     }
 }
 
@@ -78,8 +81,15 @@ pub async fn forget(url: &DatabaseUrl) -> Result<(), DemoError> {
     let db = Store::connect_alone(url).await?;
     let result = async {
         let connection = db.connection();
-        let failed = |source| DemoError::Database { step: "emptying the database", source };
-        let is_migrated = !crate::migrate::status(connection).await.map_err(failed)?.iter().all(|step| !step.is_applied);
+        let failed = |source| DemoError::Database {
+            step: "emptying the database",
+            source,
+        };
+        let is_migrated = !crate::migrate::status(connection)
+            .await
+            .map_err(failed)?
+            .iter()
+            .all(|step| !step.is_applied);
         if !is_migrated {
             return Ok(());
         }
@@ -89,7 +99,12 @@ pub async fn forget(url: &DatabaseUrl) -> Result<(), DemoError> {
              WHERE organizers.subject <> $1 LIMIT 1",
             [ORGANIZER.into()],
         );
-        if connection.query_one_raw(foreign).await.map_err(failed)?.is_some() {
+        if connection
+            .query_one_raw(foreign)
+            .await
+            .map_err(failed)?
+            .is_some()
+        {
             return Err(DemoError::NotADemo);
         }
         Migrator::down(connection, None).await.map_err(failed)
@@ -115,7 +130,15 @@ pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
         }
     }
     match found {
-        0 => Maker { domain, organizer, now: crate::time::now() }.make_all(tokens).await,
+        0 => {
+            Maker {
+                domain,
+                organizer,
+                now: crate::time::now(),
+            }
+            .make_all(tokens)
+            .await
+        }
         4 => Ok(()),
         _ => Err(DemoError::Incomplete),
     }
@@ -124,7 +147,10 @@ pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
 fn organizer(tokens: &Tokens) -> Result<Organizer, DemoError> {
     let token = tokens.issue(Role::Organizer, ORGANIZER, TOKEN_LIFETIME)?;
     let caller = tokens.verify(&token)?;
-    Ok(caller.organizer().expect("a token says what it was issued for").clone())
+    Ok(caller
+        .organizer()
+        .expect("a token says what it was issued for")
+        .clone())
 }
 
 struct Maker<'a> {
@@ -144,24 +170,56 @@ impl Maker<'_> {
     /// A hall with numbered seats in sections and rows.
     async fn make_hall(&self) -> Result<(), DemoError> {
         let event = self
-            .event(HALL, "New Year's Gala", "Waltzes, polkas and a midnight toast.", "Grand Hall", "Europe/Vienna", 40, -7, 8)
+            .event(
+                HALL,
+                "New Year's Gala",
+                "Waltzes, polkas and a midnight toast.",
+                "Grand Hall",
+                "Europe/Vienna",
+                40,
+                -7,
+                8,
+            )
             .await?;
-        let stalls = self.ticket_type(event, "Stalls", Admission::Seated, "95.00").await?;
-        let circle = self.ticket_type(event, "Circle", Admission::Seated, "62.00").await?;
-        let balcony = self.ticket_type(event, "Balcony", Admission::Seated, "34.50").await?;
-        self.seats(event, stalls, "Stalls", 'A'..='L', 24, &["1", "24"]).await?;
-        self.seats(event, circle, "Circle", 'A'..='F', 20, &[]).await?;
-        self.seats(event, balcony, "Balcony", 'A'..='H', 18, &[]).await?;
+        let stalls = self
+            .ticket_type(event, "Stalls", Admission::Seated, "95.00")
+            .await?;
+        let circle = self
+            .ticket_type(event, "Circle", Admission::Seated, "62.00")
+            .await?;
+        let balcony = self
+            .ticket_type(event, "Balcony", Admission::Seated, "34.50")
+            .await?;
+        self.seats(event, stalls, "Stalls", 'A'..='L', 24, &["1", "24"])
+            .await?;
+        self.seats(event, circle, "Circle", 'A'..='F', 20, &[])
+            .await?;
+        self.seats(event, balcony, "Balcony", 'A'..='H', 18, &[])
+            .await?;
         self.publish(event).await
     }
 
     /// General admission: places without numbers.
     async fn make_festival(&self) -> Result<(), DemoError> {
         let text = "Two days by the water. Bring a raincoat.";
-        let event =
-            self.event(FESTIVAL, "Harbour Festival", text, "Pier 4", "Europe/Berlin", 200, -1, 6).await?;
-        let day = self.ticket_type(event, "Weekend pass", Admission::General, "79.00").await?;
-        let backstage = self.ticket_type(event, "Backstage", Admission::General, "240.00").await?;
+        let event = self
+            .event(
+                FESTIVAL,
+                "Harbour Festival",
+                text,
+                "Pier 4",
+                "Europe/Berlin",
+                200,
+                -1,
+                6,
+            )
+            .await?;
+        let day = self
+            .ticket_type(event, "Weekend pass", Admission::General, "79.00")
+            .await?;
+        let backstage = self
+            .ticket_type(event, "Backstage", Admission::General, "240.00")
+            .await?;
         self.places(event, day, 5_000).await?;
         self.places(event, backstage, 50).await?;
         self.publish(event).await
@@ -170,13 +228,29 @@ impl Maker<'_> {
     /// Sold out, by sales like any other.
     async fn make_sold_out(&self, tokens: &Tokens) -> Result<(), DemoError> {
         let text = "Forty chairs, one piano. Gone in a minute.";
-        let event =
-            self.event(SOLD_OUT, "Cellar Session", text, "The Cellar", "Europe/London", 14, -3, 4).await?;
-        let chair = self.ticket_type(event, "Chair", Admission::General, "18.00").await?;
+        let event = self
+            .event(
+                SOLD_OUT,
+                "Cellar Session",
+                text,
+                "The Cellar",
+                "Europe/London",
+                14,
+                -3,
+                4,
+            )
+            .await?;
+        let chair = self
+            .ticket_type(event, "Chair", Admission::General, "18.00")
+            .await?;
         self.places(event, chair, 40).await?;
         self.publish(event).await?;
         let fan = tokens.verify(&tokens.issue(Role::Customer, "demo-fan", TOKEN_LIFETIME)?)?;
-        let account = fan.customer().expect("a token says what it was issued for").account().clone();
+        let account = fan
+            .customer()
+            .expect("a token says what it was issued for")
+            .account()
+            .clone();
         for number in 0..10 {
             self.buy_four(event, chair, account.clone(), number).await?;
         }
@@ -184,15 +258,32 @@ impl Maker<'_> {
     }
 
     async fn make_not_yet(&self) -> Result<(), DemoError> {
-        let text = "The sale opens next week; until then a purchase is refused with NOT_ON_SALE_YET.";
-        let event =
-            self.event(NOT_YET, "Winter Premiere", text, "City Theatre", "America/New_York", 60, 7, 4).await?;
-        let seat = self.ticket_type(event, "Orchestra", Admission::Seated, "120.00").await?;
-        self.seats(event, seat, "Orchestra", 'A'..='J', 16, &["1"]).await?;
+        let text =
+            "The sale opens next week; until then a purchase is refused with NOT_ON_SALE_YET.";
+        let event = self
+            .event(
+                NOT_YET,
+                "Winter Premiere",
+                text,
+                "City Theatre",
+                "America/New_York",
+                60,
+                7,
+                4,
+            )
+            .await?;
+        let seat = self
+            .ticket_type(event, "Orchestra", Admission::Seated, "120.00")
+            .await?;
+        self.seats(event, seat, "Orchestra", 'A'..='J', 16, &["1"])
+            .await?;
         self.publish(event).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an event has many words, and four calls name them in one line each")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an event has many words, and four calls name them in one line each"
+    )]
     async fn event(
         &self,
         slug: &str,
@@ -233,8 +324,14 @@ impl Maker<'_> {
         admission: Admission,
         price: &str,
     ) -> Result<TicketTypeId, DemoError> {
-        let new = NewTicketType { name: name.to_owned(), admission, price: price.to_owned(), position: None };
-        let answer = catalogue::create_ticket_type(&self.domain.store, &self.organizer, event, new).await;
+        let new = NewTicketType {
+            name: name.to_owned(),
+            admission,
+            price: price.to_owned(),
+            position: None,
+        };
+        let answer =
+            catalogue::create_ticket_type(&self.domain.store, &self.organizer, event, new).await;
         accepted("ticket type", answer).map(|ticket_type| ticket_type.id)
     }
 
@@ -251,18 +348,33 @@ impl Maker<'_> {
             .map(|row| SeatRow {
                 section: section.to_owned(),
                 row: row.to_string(),
-                seats: Seats::Range { from: 1, to: seats_per_row },
+                seats: Seats::Range {
+                    from: 1,
+                    to: seats_per_row,
+                },
                 position: None,
                 accessible: accessible.iter().map(|&label| label.to_owned()).collect(),
             })
             .collect();
-        let answer = catalogue::add_seats(&self.domain.store, &self.organizer, (event, ticket_type), rows).await;
+        let answer = catalogue::add_seats(
+            &self.domain.store,
+            &self.organizer,
+            (event, ticket_type),
+            rows,
+        )
+        .await;
         accepted("seats", answer).map(|_| ())
     }
 
-    async fn places(&self, event: EventId, ticket_type: TicketTypeId, capacity: i64) -> Result<(), DemoError> {
+    async fn places(
+        &self,
+        event: EventId,
+        ticket_type: TicketTypeId,
+        capacity: i64,
+    ) -> Result<(), DemoError> {
         let store = &self.domain.store;
-        let answer = catalogue::set_capacity(store, &self.organizer, (event, ticket_type), capacity).await;
+        let answer =
+            catalogue::set_capacity(store, &self.organizer, (event, ticket_type), capacity).await;
         accepted("places", answer).map(|_| ())
     }
 
@@ -278,13 +390,18 @@ impl Maker<'_> {
         buyer: Account,
         number: usize,
     ) -> Result<(), DemoError> {
-        let want = Want::AnyOf { ticket_type_id, quantity: 4 };
+        let want = Want::AnyOf {
+            ticket_type_id,
+            quantity: 4,
+        };
         let key = format!("demo-{number}");
         let command = Command::new(event_id, buyer, &key, Kind::PurchaseTickets, want, None)
             .map_err(|malformed| refused("purchase", malformed))?;
         match self.domain.sales.purchase(command).await {
             Ok(Outcome::Sold(_) | Outcome::Repeated(_)) => Ok(()),
-            Ok(other @ (Outcome::Refused(_) | Outcome::Contended)) => Err(refused("purchase", other)),
+            Ok(other @ (Outcome::Refused(_) | Outcome::Contended)) => {
+                Err(refused("purchase", other))
+            }
             Err(fault) => Err(refused::<SaleFault>("purchase", fault)),
         }
     }
@@ -295,7 +412,10 @@ fn accepted<T, C: Debug>(step: &'static str, answer: Answer<T, C>) -> Result<T, 
 }
 
 fn refused<R: Debug>(step: &'static str, reason: R) -> DemoError {
-    DemoError::Refused { step, reason: format!("{reason:?}") }
+    DemoError::Refused {
+        step,
+        reason: format!("{reason:?}"),
+    }
 }
 
 /// What a newcomer is told: where to look, and a purchase to copy.
@@ -334,14 +454,27 @@ pub async fn introduce(
 }
 
 fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
 }
 
 async fn first_free_seat(domain: &Domain) -> Result<Option<(EventId, TicketId)>, Fault> {
     let caller = Caller::Anonymous;
-    let Some(event) = catalogue::event_by_slug(&domain.store, &caller, HALL).await? else { return Ok(None) };
-    let filter = TicketFilter { status: Some(ticket::Status::Available), ..TicketFilter::default() };
-    let page = Page { after: None, before: None, direction: Direction::Forward, len_max: 1 };
+    let Some(event) = catalogue::event_by_slug(&domain.store, &caller, HALL).await? else {
+        return Ok(None);
+    };
+    let filter = TicketFilter {
+        status: Some(ticket::Status::Available),
+        ..TicketFilter::default()
+    };
+    let page = Page {
+        after: None,
+        before: None,
+        direction: Direction::Forward,
+        len_max: 1,
+    };
     let seats = catalogue::tickets_page(&domain.store, &caller, event.id, &filter, &page).await?;
     Ok(seats.rows.first().map(|ticket| (event.id, ticket.id)))
 }

@@ -59,7 +59,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let sales = Arc::clone(&app.domain.sales);
+    let Domain { store, sales } = app.domain.clone();
     let grace = Duration::from_millis(app.config.shutdown_ms);
     let until_stopped = async move {
         let mut stopped = stopped;
@@ -85,7 +85,8 @@ pub async fn serve(
     // Requests that are being read may still become sales, so that the desk closes after them.
     let is_served = tokio::time::timeout(grace, &mut server).await.is_ok();
     sales.close();
-    let is_drained = tokio::time::timeout(grace, sales.ended()).await.is_ok();
+    let drained = async { tokio::join!(sales.ended(), store.drain()) };
+    let is_drained = tokio::time::timeout(grace, drained).await.is_ok();
     Ok(if is_served && is_drained {
         End::Asked
     } else {

@@ -17,6 +17,7 @@
 pub mod auth;
 pub mod catalogue;
 pub mod config;
+pub mod demo;
 pub mod entity;
 pub mod fault;
 pub mod graphql;

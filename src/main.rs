@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use rowlock::{
     auth::{Role, Tokens},
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
+    demo,
     graphql::{self, Domain},
     http::{self, App, End},
     migrate,
@@ -38,6 +39,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Try it: a server with an SQLite file, events to buy tickets of, and tokens, all made for you
+    ///
+    /// With --database-url postgres://… the same on PostgreSQL.
+    Demo {
+        /// Start over: forget what the demo sold before. With PostgreSQL, everything of Rowlock's in that database
+        #[arg(long)]
+        fresh: bool,
+        #[command(flatten)]
+        config: Box<Config>,
+    },
     /// Serve, in production
     ///
     /// Needs a database (ROWLOCK_DATABASE_URL) that is migrated (rowlock migrate up), and a key for tokens
@@ -108,9 +119,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             );
         }
         Command::Migrate { action, database } => {
-            Runtime::new()?.block_on(run_migrate(&action, &database))?
+            Runtime::new()?.block_on(run_migrate(&action, &database))?;
         }
         Command::Serve { config } => return Runtime::new()?.block_on(run_serve(&config)),
+        Command::Demo { fresh, config } => {
+            return Runtime::new()?.block_on(run_demo(*config, fresh));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -178,8 +192,37 @@ async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
     serve(listener, app).await
 }
 
+async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> {
+    // The address first: a demo that cannot listen should not touch a database.
+    let listener = listen(&config).await?;
+    let url = match &config.database.database_url {
+        Some(url) => url.parse()?,
+        None => DatabaseUrl::sqlite_file(demo::SQLITE_FILE.as_ref()),
+    };
+    if config.tokens.jwt_secret.is_none() && config.tokens.jwt_secret_file.is_none() {
+        config.tokens.jwt_secret = Some(demo::random_key());
+    }
+    let tokens = tokens(&config.tokens)?;
+    if fresh {
+        demo::forget(&url).await?;
+    }
+    migrate::up(&url).await?;
+    let store = Arc::new(Store::connect(&url, config.database.database_connections).await?);
+    let app = open(&config, store, tokens).await?;
+    demo::fill(&app.domain, &app.tokens).await?;
+    println!(
+        "{}",
+        demo::introduce(listener.local_addr()?, &url, &app.domain, &app.tokens).await?
+    );
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(listener, app).await
+}
+
 /// Opens the desk and puts everything together.
 async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App, Failure> {
+    rowlock::catalogue::discard_unfinished_imports(&store)
+        .await
+        .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
     let domain = Domain { store, sales };
     let schema = graphql::schema(domain.clone());

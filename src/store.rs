@@ -16,6 +16,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+use tokio_util::task::TaskTracker;
 
 /// How long a reader or the catalogue waits for a connection; opening a new one is part of it.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -163,6 +164,8 @@ pub struct Store {
     url: DatabaseUrl,
     reader: DatabaseConnection,
     writer: DatabaseConnection,
+    /// Transactions of the catalogue under way: a request that is given up must not take its transaction with it.
+    writes: TaskTracker,
     /// Held as long as this process may write to the SQLite file.
     _sole_writer: Option<File>,
 }
@@ -178,6 +181,7 @@ impl Store {
                     url: url.clone(),
                     reader: pool.clone(),
                     writer: pool,
+                    writes: TaskTracker::new(),
                     _sole_writer: None,
                 })
             }
@@ -189,6 +193,7 @@ impl Store {
                     url: url.clone(),
                     reader,
                     writer,
+                    writes: TaskTracker::new(),
                     _sole_writer: Some(lock),
                 })
             }
@@ -239,6 +244,17 @@ impl Store {
     /// makes a sale wait, and must be short.
     pub fn writer(&self) -> &DatabaseConnection {
         &self.writer
+    }
+
+    /// The owner of tasks that write: each has a timeout on every statement, and the server's end waits for them.
+    pub fn writes(&self) -> &TaskTracker {
+        &self.writes
+    }
+
+    /// Waits until no task writes any more.
+    pub async fn drain(&self) {
+        self.writes.close();
+        self.writes.wait().await;
     }
 
     pub fn backend(&self) -> DbBackend {
