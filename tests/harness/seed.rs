@@ -46,7 +46,8 @@ pub async fn seats(client: &Client, seats: usize) -> Event {
     let organizer = client.organizer("the hall");
     let event_id = create_event(&organizer).await;
     let ticket_type_id = create_ticket_type(&organizer, &event_id, "SEATED").await;
-    let rows = json!([{ "section": "Parkett", "row": "1", "from": 1, "to": seats }]);
+    let range = json!({ "from": 1, "to": seats });
+    let rows = json!([{ "section": "Parkett", "row": "1", "seats": { "range": range } }]);
     organizer
         .done(
             "addSeats",
