@@ -109,17 +109,25 @@ pub async fn waiting_for_locks_len(rows: &DatabaseConnection) -> i64 {
     .await
 }
 
-/// Sessions of this PostgreSQL database that have marked tickets sold, have not committed, and whose client has said
-/// nothing for 200 ms: those of a process that was stopped in the middle of a batch. A running one takes far less.
-pub async fn abandoned_sales_len(rows: &DatabaseConnection) -> i64 {
+/// Sessions of this PostgreSQL database that have a sale under way and wait for their client.
+pub async fn idle_sales_len(rows: &DatabaseConnection) -> i64 {
     count(
         rows,
         "SELECT count(*) FROM pg_stat_activity AS session WHERE datname = current_database()
-             AND state = 'idle in transaction' AND clock_timestamp() - state_change > interval '200 ms'
+             AND state = 'idle in transaction'
              AND EXISTS (SELECT FROM pg_locks WHERE pg_locks.pid = session.pid
-                 AND relation = 'tickets'::regclass AND mode = 'RowExclusiveLock')",
+                 AND relation = 'orders'::regclass AND mode = 'RowExclusiveLock')",
     )
     .await
+}
+
+/// Keeps everybody from writing orders, until the transaction is ended.
+pub async fn lock_orders(rows: &DatabaseConnection) -> DatabaseTransaction {
+    let tx = rows.begin().await.unwrap();
+    tx.execute_unprepared("LOCK TABLE orders IN SHARE MODE")
+        .await
+        .unwrap();
+    tx
 }
 
 /// The seats whose rows somebody has locked at this moment, among those that are not sold.

@@ -2,17 +2,11 @@
 //!
 //! PostgreSQL alone: SQLite has one lock, and one process that writes.
 
-use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{StreamExt, stream};
 
-use crate::harness::{Client, Database, Outcome, Server, eventually, rows, seed};
+use crate::harness::{Database, Outcome, Server, eventually, rows, seed};
 
 /// How long somebody holds the row of one ticket.
 const LOCKED_FOR: Duration = Duration::from_secs(5);
@@ -20,11 +14,6 @@ const LOCKED_FOR: Duration = Duration::from_secs(5);
 /// A server that stops in the middle of a batch delays the buyers of another no longer than this: its session is ended
 /// after two seconds without a word (`idle_in_transaction_session_timeout`), and what waited is sold in the next batches.
 const STOPPED_SERVER_DELAY_MAX: Duration = Duration::from_secs(4);
-
-/// Buyers of each of two servers, who each do one thing at a time.
-const BUYERS_OF_EACH: usize = 40;
-
-const WISHES_PER_SEAT: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_ticket_delays_only_who_wants_it() {
@@ -105,79 +94,55 @@ async fn a_row_that_stays_locked_ends_in_a_refusal_that_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
-    const SEATS: usize = 3_000;
+    const SEATS: usize = 400;
     let database = Database::postgres().await;
     let stopping = Server::start(&database).await;
     let healthy = Server::start(&database).await;
     let event = seed::seats(&healthy.client(), SEATS).await;
     let looking = database.look().await;
-    let load = Load {
-        tickets: event.ticket_ids(),
-        next: AtomicUsize::new(0),
-        locked: OnceLock::new(),
-        is_over: AtomicBool::new(false),
-    };
+    let (contested, others) = event.tickets.split_at(SEATS / 2);
 
-    let scenario = async {
-        eventually("a first sale", Duration::from_secs(10), async || {
-            (rows::orders_len(&looking).await > 0).then_some(())
-        })
-        .await;
-        stop_in_the_middle_of_a_batch(&stopping, &looking).await;
-        let locked = rows::locked_seats(&looking).await;
-        let locked = locked
-            .iter()
-            .map(|seat| event.seat(seat.parse().unwrap()).id.as_str());
-        load.locked.set(locked.collect()).unwrap();
-        tokio::time::sleep(STOPPED_SERVER_DELAY_MAX).await;
-        load.is_over.store(true, Ordering::Relaxed);
-    };
-    let buyers_of = |server: &Server, side: &str| {
-        join_all((0..BUYERS_OF_EACH).map(|n| load.buyer(server.client(), format!("{side} {n}"))))
-    };
-    let until_healthy_is_done = async {
-        let told = buyers_of(&healthy, "healthy").await;
+    let of_stopped = Burst::begin(&stopping, contested, "stopped");
+    let stop = stop_in_the_middle_of_a_batch(&stopping, &looking);
+    let begin_with_healthy = async {
+        stop.await;
+        let locked = rows::locked_seats(&looking).await.len();
+        assert!(locked > 0, "the stopped server holds rows");
+        // Each seat that the stopped server may hold is wanted again, and so are those that nobody holds.
+        let waiting = Burst::begin(&healthy, contested, "healthy").end();
+        let free = Burst::begin(&healthy, others, "elsewhere").end();
+        let told = tokio::join!(waiting, free);
         // Not before: what the healthy server's buyers waited for must have ended without the stopped one's help.
         stopping.sigcont();
         told
     };
-    let (of_stopped, of_healthy, ()) = tokio::join!(
-        buyers_of(&stopping, "stopped"),
-        until_healthy_is_done,
-        scenario,
-    );
+    let (of_stopped, (of_healthy, elsewhere)) = tokio::join!(of_stopped.end(), begin_with_healthy);
 
-    let slowest = of_healthy
-        .iter()
-        .flatten()
-        .map(|told| told.took)
-        .max()
-        .unwrap();
+    let slowest = |told: &[Told]| told.iter().map(|told| told.took).max().unwrap();
+    let (waited, undisturbed) = (slowest(&of_healthy), slowest(&elsewhere));
     assert!(
-        slowest < STOPPED_SERVER_DELAY_MAX,
-        "a buyer of the healthy server waited {slowest:?}"
+        waited < STOPPED_SERVER_DELAY_MAX,
+        "a buyer of the healthy server waited {waited:?}"
     );
     assert!(
-        slowest > Duration::from_secs(1),
-        "nobody wanted what the stopped server had locked: the slowest took {slowest:?}"
+        waited > Duration::from_secs(1),
+        "nobody wanted what the stopped server had locked: the slowest took {waited:?}"
     );
-    let faults: Vec<_> = of_healthy
-        .iter()
-        .flatten()
-        .filter(|told| matches!(told.outcome, Outcome::Fault(_)))
-        .collect();
-    assert!(faults.is_empty(), "{faults:?}");
+    assert!(
+        undisturbed < waited,
+        "who wanted nothing of the stopped server's waited {undisturbed:?}"
+    );
+    for told in of_healthy.iter().chain(&elsewhere) {
+        assert!(!matches!(told.outcome, Outcome::Fault(_)), "{told:?}");
+    }
 
-    // Who was left without an answer asks again, under the same key, at either server.
+    // Who was left without an answer asks again, under the same key, at the other server.
     let mut outcomes = Vec::new();
-    for told in of_stopped.into_iter().chain(of_healthy).flatten() {
+    for told in of_stopped.into_iter().chain(of_healthy).chain(elsewhere) {
         outcomes.push(match told.outcome {
             Outcome::Fault(_) => {
-                healthy
-                    .client()
-                    .customer(&told.buyer)
-                    .purchase_ticket(told.ticket, &told.key)
-                    .await
+                let buyer = healthy.client().customer(&told.buyer);
+                buyer.purchase_ticket(&told.ticket, "mine").await
             }
             answered => answered,
         });
@@ -189,72 +154,65 @@ async fn a_stopped_server_delays_the_other_servers_buyers_a_bounded_time() {
     rows::assert_conserved(&database, &outcomes).await;
 }
 
-/// Buyers of two servers who want the same seats, one after the other.
-struct Load<'a> {
-    tickets: Vec<&'a str>,
-    /// How many purchases were begun.
-    next: AtomicUsize,
-    /// Seats that the stopped server had locked when it stopped; from then on they are wanted again.
-    locked: OnceLock<Vec<&'a str>>,
-    is_over: AtomicBool,
-}
+/// Buyers who each want one ticket, at once.
+struct Burst(tokio::task::JoinSet<Told>);
 
 #[derive(Debug)]
-struct Told<'a> {
+struct Told {
     buyer: String,
-    ticket: &'a str,
-    key: String,
+    ticket: String,
     outcome: Outcome,
     took: Duration,
 }
 
-impl<'a> Load<'a> {
-    /// Each seat is wanted by a handful of buyers, at about the same time, at both servers.
-    fn wish(&self) -> &'a str {
-        let wish = self.next.fetch_add(1, Ordering::Relaxed);
-        match self.locked.get() {
-            Some(locked) if wish.is_multiple_of(2) && !locked.is_empty() => {
-                locked[wish / 2 % locked.len()]
+impl Burst {
+    fn begin(server: &Server, tickets: &[seed::Ticket], side: &str) -> Self {
+        let buyers = tickets.iter().enumerate().map(|(number, ticket)| {
+            let (buyer, ticket) = (format!("{side} {number}"), ticket.id.clone());
+            let client = server.client().customer(&buyer);
+            async move {
+                let begin = Instant::now();
+                let outcome = client.purchase_ticket(&ticket, "mine").await;
+                let took = begin.elapsed();
+                Told {
+                    buyer,
+                    ticket,
+                    outcome,
+                    took,
+                }
             }
-            Some(_) | None => self.tickets[wish / WISHES_PER_SEAT % self.tickets.len()],
-        }
+        });
+        Self(buyers.collect())
     }
 
-    async fn buyer(&self, client: Client, name: String) -> Vec<Told<'a>> {
-        let client = client.customer(&name);
-        let mut told = Vec::new();
-        while !self.is_over.load(Ordering::Relaxed) {
-            let ticket = self.wish();
-            let key = format!("purchase {}", told.len());
-            let begin = Instant::now();
-            let outcome = client.purchase_ticket(ticket, &key).await;
-            told.push(Told {
-                buyer: name.clone(),
-                ticket,
-                key,
-                outcome,
-                took: begin.elapsed(),
-            });
-        }
-        told
+    async fn end(self) -> Vec<Told> {
+        self.0.join_all().await
     }
 }
 
-/// Stops the server at a moment when it has marked tickets sold and not committed.
+/// Stops the server when it has locked tickets and not committed: a table lock, taken first, makes its batch wait before
+/// it writes an order. When that lock is let go, the stopped server's statement runs to its end, and its transaction stays.
 async fn stop_in_the_middle_of_a_batch(server: &Server, looking: &sea_orm::DatabaseConnection) {
-    const TRIES_MAX: usize = 100;
-    for _ in 0..TRIES_MAX {
-        server.sigstop();
-        let begin = Instant::now();
-        // Twice the time after which a transaction counts as abandoned.
-        while begin.elapsed() < Duration::from_millis(400) {
-            if rows::abandoned_sales_len(looking).await > 0 {
-                return;
+    eventually(
+        "a server stopped in the middle of a batch",
+        Duration::from_secs(20),
+        async || {
+            let table = rows::lock_orders(looking).await;
+            let is_waiting =
+                async || (rows::waiting_for_locks_len(looking).await > 0).then_some(());
+            eventually("a batch", Duration::from_secs(10), is_waiting).await;
+            server.sigstop();
+            table.rollback().await.unwrap();
+            // The batch gives up after 100 ms of waiting; if it was stopped later than that, the next one is tried.
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_millis(500) {
+                if rows::idle_sales_len(looking).await > 0 {
+                    return Some(());
+                }
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        server.sigcont();
-        tokio::time::sleep(Duration::from_millis(rand::random_range(5..50))).await;
-    }
-    panic!("in {TRIES_MAX} tries the server was never stopped in the middle of a batch");
+            server.sigcont();
+            None
+        },
+    )
+    .await;
 }
