@@ -7,11 +7,11 @@
 mod add_seats;
 mod bulk;
 mod bulk_sql;
-mod dialect;
 mod edit_event;
 mod edit_ticket_type;
 mod events;
 mod organizers;
+mod phrases;
 mod remove_tickets;
 mod rules;
 mod seats;
@@ -20,8 +20,6 @@ mod ticket_types;
 mod tickets;
 
 use std::{future::Future, sync::Arc};
-
-use chrono::{DateTime, SubsecRound, Utc};
 
 pub use self::{
     add_seats::{SeatsAdded, add_seats},
@@ -118,9 +116,4 @@ where
             Err(_) => std::future::pending().await,
         },
     }
-}
-
-/// The process's time, as exact as both databases keep it.
-fn now() -> DateTime<Utc> {
-    Utc::now().trunc_subsecs(6)
 }

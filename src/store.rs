@@ -5,6 +5,7 @@
 //! beside it. Knows nothing about tables.
 
 pub mod bulk;
+pub mod dialect;
 
 use std::{
     fs::{File, TryLockError},

@@ -9,7 +9,6 @@ use sea_orm::{
 use super::{
     Answer, Refusal,
     bulk::{Bulk, NotBegun, TICKETS_PER_EVENT_MAX},
-    dialect::is_one_of_texts,
     refused,
     seats::{self, AddSeatsCode, PlacedSeat, SeatRow},
     to_its_end,
@@ -23,7 +22,7 @@ use crate::{
     },
     fault::{Fault, Step},
     ids::{EventId, TicketTypeId},
-    store::Store,
+    store::{Store, dialect::is_one_of_texts},
 };
 
 /// Seats that were added.

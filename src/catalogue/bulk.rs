@@ -15,8 +15,7 @@ use sea_orm::{
 };
 
 use super::{
-    Answer, bulk_sql as sql, dialect::begin, edit_ticket_type::lock_own_event, now,
-    seats::PlacedSeat,
+    Answer, bulk_sql as sql, edit_ticket_type::lock_own_event, phrases::begin, seats::PlacedSeat,
 };
 use crate::{
     auth::Organizer,
@@ -24,6 +23,7 @@ use crate::{
     fault::{Fault, Step},
     ids::{EventId, ImportId, TicketId, TicketTypeId},
     store::Store,
+    time,
 };
 
 /// The largest event: every ticket type's availability is counted from its rows.
@@ -99,7 +99,7 @@ impl<'a> Bulk<'a> {
                 ticket_import::ActiveModel {
                     event_id: Set(event_id),
                     id: Set(id),
-                    created_at: Set(now()),
+                    created_at: Set(time::now()),
                 }
                 .insert(&tx)
                 .await

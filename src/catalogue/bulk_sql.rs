@@ -5,14 +5,15 @@
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
 
-use super::{
-    dialect::{IS_SHOWN_SQLITE, database_now, uuid_list},
-    seats::PlacedSeat,
-};
+use super::seats::PlacedSeat;
 use crate::{
+    entity::ticket_import::IS_SHOWN_SQLITE,
     fault::{Fault, Step},
     ids::{EventId, ImportId, TicketId, TicketTypeId},
-    store::Store,
+    store::{
+        Store,
+        dialect::{clock, uuid_list},
+    },
 };
 
 /// PostgreSQL's `lock_not_available`.
@@ -274,13 +275,13 @@ pub(super) async fn delete(
 
 /// Can be bought now.
 fn is_available(backend: DbBackend) -> String {
-    let now = database_now(backend);
+    let now = clock(backend);
     format!("(status = 'AVAILABLE' OR (status = 'HELD' AND held_until <= {now}))")
 }
 
 /// Nobody has it: what staff withhold from sale may be removed as well.
 fn is_removable(backend: DbBackend) -> String {
-    let now = database_now(backend);
+    let now = clock(backend);
     format!("(status IN ('AVAILABLE', 'BLOCKED') OR (status = 'HELD' AND held_until <= {now}))")
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{
-    Answer, Refusal, now,
+    Answer, Refusal,
     organizers::{find_or_create, own_id},
     refused, rules, to_its_end,
 };
@@ -19,6 +19,7 @@ use crate::{
     fault::{Fault, Step},
     ids::EventId,
     store::Store,
+    time,
 };
 
 /// An event to be created; it starts as a draft.
@@ -140,7 +141,7 @@ pub async fn update_event(
         let updated = Entity::update_many()
             .set(changed)
             .col_expr(Column::Version, Expr::val(version + 1))
-            .col_expr(Column::UpdatedAt, Expr::val(now()))
+            .col_expr(Column::UpdatedAt, Expr::val(time::now()))
             .filter(Column::Id.eq(id))
             // Whoever changed it since it was read has made this change stale.
             .filter(Column::Version.eq(version))
@@ -170,7 +171,7 @@ pub async fn publish_event(
         let published = Entity::update_many()
             .col_expr(Column::Status, Expr::val("PUBLISHED"))
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, Expr::val(now()))
+            .col_expr(Column::UpdatedAt, Expr::val(time::now()))
             .filter(Column::Id.eq(id))
             .filter(Column::OrganizerId.in_subquery(own_id(&organizer)))
             .filter(Column::Status.eq(Status::Draft))
@@ -265,7 +266,7 @@ fn draft(new: NewEvent) -> Result<ActiveModel, Vec<Refusal<CreateEventCode>>> {
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let now = now();
+    let now = time::now();
     Ok(ActiveModel {
         id: Set(EventId::mint()),
         slug: Set(new.slug),

@@ -8,7 +8,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QuerySelect, sea_query::LockType,
 };
 
-use super::{Answer, Refusal, dialect::begin, now, organizers::own_id, refused, rules, to_its_end};
+use super::{Answer, Refusal, organizers::own_id, phrases::begin, refused, rules, to_its_end};
 use crate::{
     auth::Organizer,
     entity::{
@@ -18,6 +18,7 @@ use crate::{
     fault::{Fault, Step},
     ids::{EventId, TicketTypeId},
     store::Store,
+    time,
 };
 
 /// An event shows all of its ticket types at once, in one list.
@@ -102,7 +103,7 @@ pub async fn create_ticket_type(
                 format!("an event has at most {TICKET_TYPES_PER_EVENT_MAX} ticket types"),
             ));
         }
-        let now = now();
+        let now = time::now();
         let last = i32::try_from(siblings).expect("bounded by the limit above");
         let inserted = ActiveModel {
             event_id: Set(event_id),
@@ -163,7 +164,7 @@ pub async fn update_ticket_type(
                 price_minor: Set(price_minor.unwrap_or(ticket_type.price_minor)),
                 position: Set(change.position.unwrap_or(ticket_type.position)),
                 version: Set(version + 1),
-                updated_at: Set(now()),
+                updated_at: Set(time::now()),
                 ..Default::default()
             })
             .filter(Column::EventId.eq(event_id))

@@ -7,14 +7,15 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::{dialect::is_one_of, now, organizers::own_id};
+use super::organizers::own_id;
 use crate::{
     auth::Caller,
     entity::event::{self, Column, Entity, Status},
     fault::{Fault, Step},
     ids::{EventId, OrganizerId},
     page::{Direction, Page, Slice},
-    store::Store,
+    store::{Store, dialect::is_one_of},
+    time,
 };
 
 /// Which events a list shows.
@@ -40,7 +41,7 @@ pub struct EventKey {
 /// Whether tickets of the event can be bought at this moment, by the process's clock. What decides a sale is the
 /// database's clock.
 pub fn is_on_sale(event: &event::Model) -> bool {
-    let now = now();
+    let now = time::now();
     event.status == Status::Published && event.sales_open_at <= now && now < event.sales_close_at
 }
 
@@ -126,7 +127,7 @@ pub(super) fn visible_ids(caller: &Caller) -> SelectStatement {
 }
 
 fn matches(filter: &EventFilter) -> Condition {
-    let now = now();
+    let now = time::now();
     Condition::all()
         .add(Column::Status.eq(filter.status))
         .add_option(filter.organizer_id.map(|id| Column::OrganizerId.eq(id)))

@@ -6,13 +6,13 @@ use sea_orm::{
     sea_query::{OnConflict, SelectStatement},
 };
 
-use super::{dialect::is_one_of, now};
 use crate::{
     auth,
     entity::organizer,
     fault::{Fault, Step},
     ids::OrganizerId,
-    store::Store,
+    store::{Store, dialect::is_one_of},
+    time,
 };
 
 /// The organizers with these ids, in no order; organizers are public.
@@ -55,7 +55,7 @@ pub(super) async fn find_or_create(
         issuer: Set(account.issuer.clone()),
         subject: Set(account.subject.clone()),
         name: Set(account.subject.clone()),
-        created_at: Set(now()),
+        created_at: Set(time::now()),
     })
     .on_conflict(
         // Two first requests at once create one organizer.

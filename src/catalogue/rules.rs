@@ -1,6 +1,6 @@
 //! What an operator's input must be like. Pure; each rule answers with the sentence that says what is wrong.
 
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use iso_currency::Currency;
 
 use crate::money::Money;
@@ -87,7 +87,7 @@ pub(super) fn time_zone(name: &str) -> Checked<()> {
 /// The instant as exact as the databases keep it.
 pub(super) fn instant(at: DateTime<Utc>) -> Checked<DateTime<Utc>> {
     if YEARS.contains(&at.year()) {
-        Ok(at.trunc_subsecs(6))
+        Ok(crate::time::to_micros(at))
     } else {
         Err(format!(
             "a time lies in the years {} to {}",

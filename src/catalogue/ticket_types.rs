@@ -7,16 +7,19 @@ use sea_orm::{
     Statement,
 };
 
-use super::{
-    dialect::{IS_SHOWN_SQLITE, effective_status, is_one_of, uuid_list},
-    events::visible_ids,
-};
+use super::{events::visible_ids, phrases::effective_status};
 use crate::{
     auth::Caller,
-    entity::ticket_type::{self, Column, Entity},
+    entity::{
+        ticket_import::IS_SHOWN_SQLITE,
+        ticket_type::{self, Column, Entity},
+    },
     fault::{Fault, Step},
     ids::{EventId, TicketTypeId},
-    store::Store,
+    store::{
+        Store,
+        dialect::{is_one_of, uuid_list},
+    },
 };
 
 /// How many tickets of a ticket type there are, by what they are now. A hold that is over counts as available.

@@ -9,8 +9,8 @@ use sea_orm::{
 };
 
 use super::{
-    dialect::{effective_status, is_one_of, is_shown},
     events::visible_ids,
+    phrases::{effective_status, is_shown},
 };
 use crate::{
     auth::Caller,
@@ -18,7 +18,7 @@ use crate::{
     fault::{Fault, Step},
     ids::{EventId, TicketId, TicketTypeId},
     page::{Direction, Page, Slice},
-    store::Store,
+    store::{Store, dialect::is_one_of},
 };
 
 /// A ticket as everybody may see it: whether it is held, but not by whom.

@@ -20,3 +20,8 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// The condition, in SQLite's words, that a ticket is not hidden by an unfinished addition. PostgreSQL adds in one
+/// transaction and needs none.
+pub const IS_SHOWN_SQLITE: &str = "(import_id IS NULL OR NOT EXISTS (SELECT 1 FROM ticket_imports \
+     WHERE ticket_imports.event_id = tickets.event_id AND ticket_imports.id = tickets.import_id))";

@@ -14,8 +14,8 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult,
-    QueryResult, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    FromQueryResult, QueryResult, Select, Statement, TransactionOptions, TransactionTrait,
 };
 use sha2::{Digest, Sha256};
 
@@ -266,13 +266,7 @@ impl Transaction {
             return Ok(HashMap::new());
         }
         let query = sql::read_keys(self.backend, &keys);
-        let rows = bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            "reading idempotency keys",
-            query.all(&self.tx),
-        )
-        .await?;
+        let rows = self.all("reading idempotency keys", query).await?;
         Ok(rows
             .into_iter()
             .map(|row| {
@@ -300,13 +294,7 @@ impl Transaction {
         let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();
         if !named.is_empty() {
             let query = sql::lock_free_tickets(self.backend, &named);
-            let rows = bounded(
-                self.backend,
-                DATABASE_WAIT_MAX,
-                "locking tickets",
-                query.all(&self.tx),
-            )
-            .await?;
+            let rows = self.all("locking tickets", query).await?;
             note_locked(facts, rows);
             self.read_unlocked(facts, &named).await?;
         }
@@ -335,13 +323,7 @@ impl Transaction {
             return Ok(());
         }
         let query = sql::read_tickets(self.backend, &missing);
-        let rows = bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            "reading tickets",
-            query.all(&self.tx),
-        )
-        .await?;
+        let rows = self.all("reading tickets", query).await?;
         facts.unlocked = rows
             .into_iter()
             .map(|row| {
@@ -437,13 +419,7 @@ impl Transaction {
     async fn doubt_statuses(&self, facts: &mut Facts) -> Result<(), Failure> {
         let locked: Vec<_> = facts.locked.keys().copied().collect();
         let query = sql::find_owned(self.backend, &locked);
-        let owned = bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            "reading owners",
-            query.all(&self.tx),
-        )
-        .await?;
+        let owned = self.all("reading owners", query).await?;
         for item in owned {
             if let Some(ticket) = facts.locked.get_mut(&(item.event_id, item.ticket_id)) {
                 tracing::error!(
@@ -494,13 +470,7 @@ impl Transaction {
             return Ok(());
         }
         let query = sql::read_ticket_types(self.backend, &types);
-        let rows = bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            "reading ticket types",
-            query.all(&self.tx),
-        )
-        .await?;
+        let rows = self.all("reading ticket types", query).await?;
         facts.ticket_types = rows
             .into_iter()
             .map(|row| {
@@ -602,6 +572,15 @@ impl Transaction {
         } else {
             Err(Failure::bug(step))
         }
+    }
+
+    async fn all<E: EntityTrait>(
+        &self,
+        step: &'static str,
+        query: Select<E>,
+    ) -> Result<Vec<E::Model>, Failure> {
+        let rows = query.all(&self.tx);
+        Ok(bounded(self.backend, DATABASE_WAIT_MAX, step, rows).await?)
     }
 
     async fn query(

@@ -11,17 +11,13 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{event, idempotency_key, order, order_item, ticket},
+    entity::{event, idempotency_key, order, order_item, ticket, ticket_import::IS_SHOWN_SQLITE},
     ids::{CustomerId, EventId, TicketId, TicketTypeId},
-    store::bulk::{self, Kind, is_one_of_pairs},
+    store::{
+        bulk::{self, Kind, is_one_of_pairs},
+        dialect::clock,
+    },
 };
-
-/// Tickets still being imported do not exist yet; see [`crate::entity::ticket_import`]. PostgreSQL never has any.
-const SQLITE_IMPORTED: &str =
-    "(import_id IS NULL OR import_id NOT IN (SELECT id FROM ticket_imports))";
-
-/// SQLite's time in the form in which sqlx writes times, to the millisecond, which is as fine as its clock is.
-const SQLITE_NOW: &str = "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')";
 
 /// One row for each gate: whether this transaction has it now.
 pub fn try_gates(gates: &[i64]) -> Statement {
@@ -99,7 +95,7 @@ fn named(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::E
         .order_by_asc(ticket::Column::EventId)
         .order_by_asc(ticket::Column::Id);
     match backend {
-        DbBackend::Sqlite => query.filter(Expr::cust(SQLITE_IMPORTED)),
+        DbBackend::Sqlite => query.filter(Expr::cust(IS_SHOWN_SQLITE)),
         _ => query,
     }
 }
@@ -144,7 +140,7 @@ pub fn pick_tickets_sqlite(free: Free, wanted: AnyOf, except: &[TicketId]) -> St
         DbBackend::Sqlite,
         format!(
             "SELECT * FROM tickets
-             WHERE event_id = ? AND ticket_type_id = ? AND {condition} AND {SQLITE_IMPORTED}
+             WHERE event_id = ? AND ticket_type_id = ? AND {condition} AND {IS_SHOWN_SQLITE}
                  AND id NOT IN (SELECT unhex(value) FROM json_each(?))
              ORDER BY {order} LIMIT ?"
         ),
@@ -178,11 +174,12 @@ impl Free {
         }
     }
 
-    fn sqlite(self) -> (&'static str, &'static str) {
+    fn sqlite(self) -> (String, &'static str) {
+        let now = clock(DbBackend::Sqlite);
         match self {
-            Self::Available => ("status = 'AVAILABLE'", "id"),
+            Self::Available => ("status = 'AVAILABLE'".to_owned(), "id"),
             Self::Expired => (
-                "status = 'HELD' AND held_until <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+                format!("status = 'HELD' AND held_until <= {now}"),
                 "held_until",
             ),
         }
@@ -249,10 +246,7 @@ fn uuid_array(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
 pub fn read_events(backend: DbBackend, ids: &[EventId]) -> Statement {
     let rows = ids.iter().map(|id| vec![id.0.into()]).collect();
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid], rows);
-    let now = match backend {
-        DbBackend::Postgres => "(SELECT clock_timestamp())",
-        _ => SQLITE_NOW,
-    };
+    let now = clock(backend);
     Statement::from_sql_and_values(
         backend,
         format!(

@@ -1,0 +1,42 @@
+//! What the catalogue says in several statements.
+
+use sea_orm::{
+    Condition, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, sea_query::Expr,
+};
+
+use crate::{
+    entity::ticket_import,
+    fault::{Fault, Step},
+    store::{Store, dialect::clock},
+};
+
+/// The status that a ticket has for everybody who looks now: a hold that is over is no hold.
+pub(super) fn effective_status(backend: DbBackend) -> String {
+    let now = clock(backend);
+    format!("CASE WHEN status = 'HELD' AND held_until <= {now} THEN 'AVAILABLE' ELSE status END")
+}
+
+/// Leaves out the tickets of additions that are not finished. PostgreSQL adds in one transaction and has none.
+pub(super) fn is_shown(backend: DbBackend) -> Condition {
+    match backend {
+        DbBackend::Postgres => Condition::all(),
+        _ => Condition::all().add(Expr::cust(ticket_import::IS_SHOWN_SQLITE)),
+    }
+}
+
+/// Begins a transaction that writes. SQLite takes its one lock at once: a transaction that begins by reading and then
+/// writes would fail when another wrote in between.
+pub(super) async fn begin(store: &Store) -> Result<DatabaseTransaction, Fault> {
+    store
+        .writer()
+        .begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: match store.backend() {
+                DbBackend::Postgres => None,
+                _ => Some(SqliteTransactionMode::Immediate),
+            },
+            ..TransactionOptions::default()
+        })
+        .await
+        .step("beginning a transaction of the catalogue")
+}
