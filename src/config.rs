@@ -31,6 +31,21 @@ pub struct Config {
     pub http: HttpConfig,
 }
 
+impl Config {
+    /// # Errors
+    /// When two options contradict each other; the text is for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        if self.http.request_timeout_ms <= self.desk.sale_deadline_ms {
+            return Err(format!(
+                "--request-timeout-ms ({}) must be more than --sale-deadline-ms ({}), or a sale could not say what \
+                 became of it",
+                self.http.request_timeout_ms, self.desk.sale_deadline_ms
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// Where the tickets are.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseConfig {
@@ -49,8 +64,7 @@ pub struct DatabaseConfig {
         long,
         env = "ROWLOCK_DATABASE_CONNECTIONS",
         value_name = "N",
-        default_value = "16"
-    )]
+        default_value = "16", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
 }
 
@@ -135,8 +149,7 @@ pub struct DeskConfig {
         long,
         env = "ROWLOCK_SALE_DEADLINE_MS",
         value_name = "MS",
-        default_value = "8000"
-    )]
+        default_value = "8000", value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub sale_deadline_ms: u64,
 }
 
@@ -180,8 +193,7 @@ pub struct HttpConfig {
         long,
         env = "ROWLOCK_REQUEST_TIMEOUT_MS",
         value_name = "MS",
-        default_value = "30000"
-    )]
+        default_value = "30000", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub request_timeout_ms: u64,
 
     /// Milliseconds that requests under way have to end after SIGTERM or Ctrl-C; then the server ends all the same
@@ -189,8 +201,7 @@ pub struct HttpConfig {
         long,
         env = "ROWLOCK_SHUTDOWN_MS",
         value_name = "MS",
-        default_value = "15000"
-    )]
+        default_value = "15000", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub shutdown_ms: u64,
 }
 

@@ -179,6 +179,7 @@ async fn run_migrate(action: &MigrateAction, database: &DatabaseConfig) -> Resul
 }
 
 async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
+    config.check()?;
     let url = database_url(&config.database)?;
     let tokens = tokens(&config.tokens)?;
     let store = Arc::new(Store::connect(&url, config.database.database_connections).await?);
@@ -193,6 +194,7 @@ async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
 }
 
 async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> {
+    config.check()?;
     // The address first: a demo that cannot listen should not touch a database.
     let listener = listen(&config).await?;
     let url = match &config.database.database_url {
