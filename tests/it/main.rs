@@ -10,11 +10,15 @@
 mod harness;
 
 mod boundaries;
+mod callers;
 mod database;
+mod http;
 mod idempotency;
+mod lifecycle;
 mod locking;
 mod migrations;
 mod purchase;
+mod schema;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");
