@@ -18,7 +18,7 @@ const JSON: &str = "application/json";
 
 /// What must never be in an answer: the words of SQL, of Rust and of the libraries in between.
 const INNARDS: [&str; 17] = [
-    "select",
+    "select ",
     "insert",
     "update ",
     "delete ",

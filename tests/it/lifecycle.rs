@@ -362,7 +362,7 @@ fn the_help_names_every_option_with_its_variable() {
         ("--log-format", "ROWLOCK_LOG_FORMAT"),
     ] {
         assert!(
-            help.contains(option) && help.contains(&format!("[env: {variable}=")),
+            help.contains(option) && help.contains(&format!("[env: {variable}")),
             "{option}"
         );
     }
