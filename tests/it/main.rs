@@ -11,6 +11,7 @@ mod harness;
 
 mod boundaries;
 mod callers;
+mod catalogue;
 mod database;
 mod http;
 mod idempotency;
@@ -19,6 +20,7 @@ mod locking;
 mod migrations;
 mod purchase;
 mod schema;
+mod statements;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");
