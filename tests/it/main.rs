@@ -13,12 +13,15 @@ mod boundaries;
 mod callers;
 mod catalogue;
 mod database;
+mod demo;
 mod http;
 mod idempotency;
 mod lifecycle;
 mod locking;
 mod migrations;
 mod purchase;
+mod readme;
+mod refusals;
 mod schema;
 mod statements;
 
