@@ -479,13 +479,14 @@ async fn first_free_seat(domain: &Domain) -> Result<Option<(EventId, TicketId)>,
     Ok(seats.rows.first().map(|ticket| (event.id, ticket.id)))
 }
 
+/// The key is the seat's own: after a restart the seat is another one, and the key of the last one is bound to that.
 fn first_purchase(ticket_id: &str) -> String {
     let query = "mutation($input: PurchaseTicketInput!) { purchaseTicket(input: $input) { \
                  order { id total { amount currency } items { seatLabel admissionCode } } \
                  userErrors { code message } } }";
     serde_json::json!({
         "query": query,
-        "variables": { "input": { "ticketId": ticket_id, "idempotencyKey": "my-first-ticket" } },
+        "variables": { "input": { "ticketId": ticket_id, "idempotencyKey": format!("my-{ticket_id}") } },
     })
     .to_string()
 }

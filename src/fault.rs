@@ -34,6 +34,12 @@ impl Fault {
 
     /// Whether the database could not be reached, or the connection was lost, or did not answer in time.
     pub fn is_unreachable(&self) -> bool {
+        if self
+            .database_code()
+            .is_some_and(|code| is_going_away(&code))
+        {
+            return true;
+        }
         let runtime = match &self.source {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::Internal(_)) => return true,
             DbErr::Conn(e) | DbErr::Exec(e) | DbErr::Query(e) => e,
@@ -65,6 +71,15 @@ impl Fault {
                 }
         })
     }
+}
+
+/// Connection exceptions, insufficient resources and operator intervention (PostgreSQL's appendix A): the last words of
+/// a session that somebody ended, or of a server that takes no more of them. SQLite's codes are shorter.
+fn is_going_away(code: &str) -> bool {
+    code.len() == 5
+        && ["08", "53", "57"]
+            .iter()
+            .any(|class| code.starts_with(class))
 }
 
 fn database_error(error: &DbErr) -> Option<&dyn sqlx::error::DatabaseError> {

@@ -17,11 +17,26 @@ mod user_error;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, MergedObject, SchemaBuilder};
+use async_graphql::{
+    Context, EmptySubscription, MergedObject, SDLExportOptions, SchemaBuilder,
+    connection::Connection,
+};
+use chrono::{DateTime, Utc};
 
 pub(crate) use loaders::loaders;
 
-use crate::{auth::Caller, sales::Sales, store::Store};
+use self::{
+    catalogue::{Event, Ticket},
+    order::Order,
+    page::Cursor,
+};
+use crate::{
+    auth::Caller,
+    catalogue::EventKey,
+    ids::{OrderId, TicketId},
+    sales::Sales,
+    store::Store,
+};
 
 /// Rowlock's schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
@@ -60,11 +75,25 @@ fn schema_builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .limit_depth(DEPTH_MAX)
         .limit_complexity(COMPLEXITY_MAX)
+        // What the engine brings along it describes for its own users, or not at all.
+        .override_output_type_description::<DateTime<Utc>>(
+            "An instant in RFC 3339, such as `\"2026-12-31T22:30:00Z\"`; answers are in UTC, to the microsecond.",
+        )
+        .override_output_type_description::<Connection<Cursor<EventKey>, Event>>(
+            "A page of events, and where it stands in the whole list.",
+        )
+        .override_output_type_description::<Connection<Cursor<TicketId>, Ticket>>(
+            "A page of tickets, and where it stands in the whole list.",
+        )
+        .override_output_type_description::<Connection<Cursor<OrderId>, Order>>(
+            "A page of orders, and where it stands in the whole list.",
+        )
 }
 
 /// The schema in the schema definition language, as `schema.graphql` holds it.
 pub fn sdl() -> String {
-    schema_builder().finish().sdl()
+    let options = SDLExportOptions::new().include_specified_by();
+    schema_builder().finish().sdl_with_options(options)
 }
 
 fn domain<'a>(ctx: &Context<'a>) -> &'a Domain {

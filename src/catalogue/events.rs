@@ -131,8 +131,17 @@ fn matches(filter: &EventFilter) -> Condition {
     Condition::all()
         .add(Column::Status.eq(filter.status))
         .add_option(filter.organizer_id.map(|id| Column::OrganizerId.eq(id)))
-        .add_option(filter.starts_from.map(|from| Column::StartsAt.gte(from)))
-        .add_option(filter.starts_before.map(|to| Column::StartsAt.lt(to)))
+        // As exact as what they are compared with: SQLite compares the text.
+        .add_option(
+            filter
+                .starts_from
+                .map(|from| Column::StartsAt.gte(time::to_micros(from))),
+        )
+        .add_option(
+            filter
+                .starts_before
+                .map(|to| Column::StartsAt.lt(time::to_micros(to))),
+        )
         .add_option(filter.is_on_sale.map(|is_on_sale| {
             let on_sale = Condition::all()
                 .add(Column::Status.eq(Status::Published))

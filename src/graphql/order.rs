@@ -65,7 +65,6 @@ fn viewer(caller: &Caller) -> Result<Viewer> {
     })
 }
 
-/// Whoever sends the request.
 pub struct Viewer {
     account: Account,
     role: Role,
@@ -80,6 +79,7 @@ pub enum Role {
     Organizer,
 }
 
+/// Whoever sends the request.
 #[Object]
 impl Viewer {
     /// The subject (`sub`) of your token.
@@ -121,7 +121,6 @@ impl Viewer {
     }
 }
 
-/// Tickets that a customer has bought together.
 pub struct Order {
     row: order::Model,
     /// Known without reading when the order was placed just now.
@@ -137,6 +136,7 @@ pub enum OrderStatus {
     Cancelled,
 }
 
+/// Tickets that a customer has bought together.
 #[Object]
 impl Order {
     /// Unique among all objects, and opaque: do not take it apart.
@@ -232,7 +232,6 @@ impl From<PlacedOrder> for Order {
     }
 }
 
-/// One ticket of an order, with what was true when it was bought.
 pub struct OrderItem(pub order_item::Model);
 
 /// Where an order's item stands.
@@ -244,6 +243,7 @@ pub enum OrderItemStatus {
     Cancelled,
 }
 
+/// One ticket of an order, with what was true when it was bought.
 #[Object]
 impl OrderItem {
     /// Unique among all objects, and opaque: do not take it apart.

@@ -274,6 +274,12 @@ impl Fields {
             .find(|(id, _)| *id == ticket)
             .map(|(_, field)| field.clone())
     }
+
+    /// Of a ticket that is named twice it is the repetition that is to blame.
+    fn of_last(&self, ticket: TicketId) -> Option<String> {
+        let last = self.ids.iter().rev().find(|(id, _)| *id == ticket);
+        last.map(|(_, field)| field.clone())
+    }
 }
 
 fn read_selection(selection: &TicketSelection) -> Result<(EventId, Want, Fields), Vec<UserError>> {
@@ -448,7 +454,7 @@ fn malformed(reason: Malformed, fields: &Fields) -> UserError {
         ),
         Malformed::TicketTwice(id) => UserError::at(
             C::DuplicateTicket,
-            fields.of(id),
+            fields.of_last(id),
             "this ticket is named twice",
         ),
     }

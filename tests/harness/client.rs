@@ -85,6 +85,26 @@ pub const PURCHASE_TICKETS: &str =
     userErrors { code message field }
 } }";
 
+/// A mutation of one input, with what is selected of its payload beside the user errors.
+pub fn mutation(name: &str, selection: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    let input = format!("{}{rest}Input", first.to_uppercase());
+    format!(
+        "mutation($input: {input}!) {{ {name}(input: $input) {{ {selection} userErrors {{ code message field }} }} }}"
+    )
+}
+
+/// The codes of a payload's user errors, in their order.
+pub fn codes(payload: &Value) -> Vec<&str> {
+    let errors = payload["userErrors"]
+        .as_array()
+        .expect("a payload has userErrors");
+    errors
+        .iter()
+        .map(|error| error["code"].as_str().unwrap())
+        .collect()
+}
+
 /// What makes and checks the tests' tokens.
 pub fn tokens() -> Tokens {
     Tokens::new(JWT_SECRET.as_bytes(), ISSUER, AUDIENCE).unwrap()
@@ -141,19 +161,7 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let response = request.send().await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body: Value = response.json().await?;
-        let errors = match body["errors"].take() {
-            Value::Array(errors) => errors,
-            _ => Vec::new(),
-        };
-        Ok(Answer {
-            status,
-            headers,
-            data: body["data"].take(),
-            errors,
-        })
+        Answer::read(request.send().await?).await
     }
 
     pub async fn send(&self, document: &str, variables: Value) -> Answer {
@@ -165,6 +173,13 @@ impl Client {
         let answer = self.send(document, variables).await;
         assert!(answer.errors.is_empty(), "{:?}", answer.errors);
         answer.data
+    }
+
+    /// The payload of a mutation that must not fault; it may be refused.
+    pub async fn ask(&self, name: &str, selection: &str, input: Value) -> Value {
+        let document = mutation(name, selection);
+        let mut data = self.data(&document, json!({ "input": input })).await;
+        data[name].take()
     }
 
     /// The payload of a mutation that must be neither faulted nor refused.
@@ -206,6 +221,28 @@ impl Client {
 }
 
 impl Answer {
+    /// # Errors
+    /// When the connection was lost, or the body is not JSON.
+    pub async fn read(response: reqwest::Response) -> Result<Self, reqwest::Error> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body: Value = response.json().await?;
+        let errors = match body["errors"].take() {
+            Value::Array(errors) => errors,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            status,
+            headers,
+            data: body["data"].take(),
+            errors,
+        })
+    }
+
+    /// The request's id, as the header has it.
+    pub fn request_id(&self) -> &str {
+        self.headers["x-request-id"].to_str().unwrap()
+    }
+
     /// The code of the first top-level error.
     pub fn fault(&self) -> Option<&str> {
         let error = self.errors.first()?;

@@ -31,7 +31,7 @@ impl Database {
 
     pub async fn empty_postgres() -> Self {
         let name = format!("rowlock_test_{}", Uuid::now_v7().simple());
-        let admin = connect(postgres::admin_url()).await;
+        let admin = admin().await;
         admin
             .execute_unprepared(&format!("CREATE DATABASE {name}"))
             .await
@@ -97,6 +97,11 @@ fn sqlite_file(directory: &TempDir) -> PathBuf {
     directory.path().join("rowlock.db")
 }
 
+/// A superuser's connection to the tests' PostgreSQL, outside every test's own database.
+pub async fn admin() -> DatabaseConnection {
+    connect(postgres::admin_url()).await
+}
+
 async fn connect(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.max_connections(CONNECTIONS_MAX).sqlx_logging(false);
@@ -117,12 +122,8 @@ impl Drop for Database {
                         .enable_all()
                         .build()
                         .unwrap();
-                    runtime.block_on(async {
-                        connect(postgres::admin_url())
-                            .await
-                            .execute_unprepared(&drop_database)
-                            .await
-                    })
+                    runtime
+                        .block_on(async { admin().await.execute_unprepared(&drop_database).await })
                 })
                 .join()
         });

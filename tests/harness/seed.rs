@@ -46,15 +46,7 @@ pub async fn seats(client: &Client, seats: usize) -> Event {
     let organizer = client.organizer("the hall");
     let event_id = create_event(&organizer).await;
     let ticket_type_id = create_ticket_type(&organizer, &event_id, "SEATED").await;
-    let range = json!({ "from": 1, "to": seats });
-    let rows = json!([{ "section": "Parkett", "row": "1", "seats": { "range": range } }]);
-    organizer
-        .done(
-            "addSeats",
-            ADD_SEATS,
-            json!({ "ticketTypeId": ticket_type_id, "rows": rows }),
-        )
-        .await;
+    add_row(&organizer, &ticket_type_id, "1", seats).await;
     on_sale(&organizer, event_id, ticket_type_id, seats).await
 }
 
@@ -63,13 +55,7 @@ pub async fn places(client: &Client, places: usize) -> Event {
     let organizer = client.organizer("the meadow");
     let event_id = create_event(&organizer).await;
     let ticket_type_id = create_ticket_type(&organizer, &event_id, "GENERAL").await;
-    organizer
-        .done(
-            "setCapacity",
-            SET_CAPACITY,
-            json!({ "ticketTypeId": ticket_type_id, "capacity": places }),
-        )
-        .await;
+    set_capacity(&organizer, &ticket_type_id, places).await;
     on_sale(&organizer, event_id, ticket_type_id, places).await
 }
 
@@ -98,9 +84,10 @@ const TICKETS: &str = "query($id: ID!, $after: String) { event(by: { id: $id }) 
     tickets(first: 100, after: $after) { nodes { id seat { seat } } pageInfo { hasNextPage endCursor } }
 } }";
 
-async fn create_event(organizer: &Client) -> String {
+/// An event that is on sale once it is published.
+pub fn event_input() -> Value {
     let now = Utc::now();
-    let input = json!({
+    json!({
         "slug": format!("event-{}", Uuid::now_v7().simple()),
         "name": "The Tests' Own Concert",
         "description": "Nobody plays.",
@@ -111,18 +98,51 @@ async fn create_event(organizer: &Client) -> String {
         "salesOpenAt": now - TimeDelta::days(1),
         "salesCloseAt": now + TimeDelta::days(29),
         "ticketsPerOrderMax": 10,
-    });
+    })
+}
+
+/// A draft. Gives its id.
+pub async fn create_event(organizer: &Client) -> String {
+    let input = event_input();
     id_of(&organizer.done("createEvent", CREATE_EVENT, input).await["event"])
 }
 
-async fn create_ticket_type(organizer: &Client, event_id: &str, admission: &str) -> String {
+/// A ticket type without tickets. Gives its id.
+pub async fn create_ticket_type(organizer: &Client, event_id: &str, admission: &str) -> String {
+    create_ticket_type_named(organizer, event_id, admission, "Regular").await
+}
+
+pub async fn create_ticket_type_named(
+    organizer: &Client,
+    event_id: &str,
+    admission: &str,
+    name: &str,
+) -> String {
     let input =
-        json!({ "eventId": event_id, "name": "Regular", "admission": admission, "price": PRICE });
+        json!({ "eventId": event_id, "name": name, "admission": admission, "price": PRICE });
     id_of(
         &organizer
             .done("createTicketType", CREATE_TICKET_TYPE, input)
             .await["ticketType"],
     )
+}
+
+pub async fn publish(organizer: &Client, event_id: &str) {
+    let input = json!({ "id": event_id });
+    organizer.done("publishEvent", PUBLISH_EVENT, input).await;
+}
+
+/// Adds seats 1 to `to` of one row.
+pub async fn add_row(organizer: &Client, ticket_type_id: &str, row: &str, to: usize) {
+    let range = json!({ "from": 1, "to": to });
+    let rows = json!([{ "section": "Parkett", "row": row, "seats": { "range": range } }]);
+    let input = json!({ "ticketTypeId": ticket_type_id, "rows": rows });
+    organizer.done("addSeats", ADD_SEATS, input).await;
+}
+
+pub async fn set_capacity(organizer: &Client, ticket_type_id: &str, capacity: usize) {
+    let input = json!({ "ticketTypeId": ticket_type_id, "capacity": capacity });
+    organizer.done("setCapacity", SET_CAPACITY, input).await;
 }
 
 async fn on_sale(
@@ -131,9 +151,7 @@ async fn on_sale(
     ticket_type_id: String,
     tickets_len: usize,
 ) -> Event {
-    organizer
-        .done("publishEvent", PUBLISH_EVENT, json!({ "id": event_id }))
-        .await;
+    publish(organizer, &event_id).await;
     let mut tickets = Vec::new();
     let mut after = Value::Null;
     loop {

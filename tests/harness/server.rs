@@ -32,6 +32,7 @@ pub struct Builder {
 pub struct Server {
     process: Child,
     log: Log,
+    output: Log,
     url: String,
 }
 
@@ -57,6 +58,7 @@ impl Server {
             .args(arguments)
             .env_remove("ROWLOCK_DATABASE_URL")
             .env_remove("ROWLOCK_JWT_SECRET")
+            .env_remove("ROWLOCK_JWT_SECRET_FILE")
             .env_remove("ROWLOCK_LISTEN")
             .env("ROWLOCK_LOG", "info")
             .stdin(Stdio::null())
@@ -74,9 +76,18 @@ impl Server {
         Client::new(&self.url)
     }
 
-    /// The log's lines so far, oldest first.
+    /// The log's lines so far, oldest first; of a long one the last.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().iter().cloned().collect()
+    }
+
+    /// What the server has printed so far.
+    pub fn output(&self) -> String {
+        let output = self.output.lock().unwrap();
+        output
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect()
     }
 
     /// Stops the process where it is, with everything it has begun.
@@ -122,9 +133,31 @@ impl Builder {
         self
     }
 
+    pub fn current_dir(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
     /// Runs a command that ends by itself and gives what it answered.
     pub fn output(mut self) -> std::process::Output {
         self.command.output().unwrap()
+    }
+
+    /// What a command says that must fail: one sentence, for the operator.
+    pub fn refusal(self) -> String {
+        let output = self.output();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "it did not fail; it said: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+        said
+    }
+
+    /// What a command prints that must succeed.
+    pub fn print(self) -> String {
+        let output = self.output();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts the server and waits until it listens.
@@ -133,7 +166,7 @@ impl Builder {
             .command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", crate::SERVER));
-        let log = Log::default();
+        let (log, output) = (Log::default(), Log::default());
         keep_lines("log", process.stderr.take().expect("stderr is piped"), {
             let log = log.clone();
             move |line| remember(&log, line)
@@ -141,20 +174,21 @@ impl Builder {
         let (heard, listening) = oneshot::channel();
         let mut heard = Some(heard);
         keep_lines("output", process.stdout.take().expect("stdout is piped"), {
-            let log = log.clone();
+            let output = output.clone();
             move |line| {
+                remember(&output, line.clone());
                 if let Some(url) = line.strip_prefix("listening on ")
                     && let Some(heard) = heard.take()
                 {
                     let _ = heard.send(url.trim().to_owned());
                 }
-                remember(&log, line);
             }
         });
         // Owned before the wait, so that a server that never listens is ended too.
         let mut server = Server {
             process,
             log,
+            output,
             url: String::new(),
         };
         match tokio::time::timeout(START_MAX, listening).await {

@@ -10,11 +10,20 @@
 mod harness;
 
 mod boundaries;
+mod callers;
+mod catalogue;
 mod database;
+mod demo;
+mod http;
 mod idempotency;
+mod lifecycle;
 mod locking;
 mod migrations;
 mod purchase;
+mod readme;
+mod refusals;
+mod schema;
+mod statements;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-use crate::harness::Database;
+use crate::harness::{Database, Server};
 
 /// sea-orm-migration's own table, which stays.
 const LEDGER: &str = "seaql_migrations";
@@ -18,6 +18,65 @@ async fn up_down_and_up_again_on_postgres() {
 #[tokio::test]
 async fn up_down_and_up_again_on_sqlite() {
     up_down_and_up_again(Database::empty_sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_migrate_at_once_all_succeed() {
+    let database = Database::empty_postgres().await;
+    let up = || {
+        Server::command(&["migrate", "up"])
+            .env("ROWLOCK_DATABASE_URL", &database.url())
+            .print()
+    };
+    std::thread::scope(|scope| {
+        let processes: Vec<_> = (0..4).map(|_| scope.spawn(up)).collect();
+        for process in processes {
+            assert_all(&process.join().unwrap(), "applied");
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_lists_every_step_before_and_after() {
+    for database in [Database::empty_postgres().await, Database::empty_sqlite()] {
+        let migrate = |action: &str| {
+            Server::command(&["migrate", action])
+                .env("ROWLOCK_DATABASE_URL", &database.url())
+                .print()
+        };
+        if let Database::Sqlite { .. } = &database {
+            // To look is not to create: the file is there, and empty.
+            database.connect().await.close().await.unwrap();
+        }
+        assert_all(&migrate("status"), "pending");
+        assert_all(&migrate("up"), "applied");
+        assert_all(&migrate("status"), "applied");
+        let again = migrate("up");
+        assert_all(&again, "applied");
+    }
+}
+
+#[test]
+fn status_of_a_file_that_is_not_there_is_refused_and_makes_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("nothing.db");
+    let said = Server::command(&["migrate", "status"])
+        .env(
+            "ROWLOCK_DATABASE_URL",
+            &format!("sqlite:{}", file.display()),
+        )
+        .refusal();
+    assert!(said.contains("cannot be reached"), "{said}");
+    assert!(!file.exists());
+}
+
+/// Every step is listed, each as `expected`.
+fn assert_all(printed: &str, expected: &str) {
+    let steps: Vec<String> = Migrator::migrations()
+        .iter()
+        .map(|step| format!("{expected}  {}", step.name()))
+        .collect();
+    assert_eq!(printed.lines().collect::<Vec<_>>(), steps);
 }
 
 async fn up_down_and_up_again(database: Database) {

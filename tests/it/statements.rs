@@ -1,0 +1,245 @@
+//! What a request asks of the database, counted in the server's own log.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Client, Database, Server, eventually, rows, seed};
+
+/// An answered request is in the log at once; this is for a machine that is busy elsewhere.
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the transaction of one purchase may ask of PostgreSQL: gate, key, lock, event, ticket type, and four writes.
+const OF_A_PURCHASE_MAX: usize = 9;
+
+async fn start(database: &Database) -> Server {
+    Server::builder(database)
+        .env("ROWLOCK_LOG", "sqlx::query=debug,rowlock::http=debug")
+        .arg("--log-format")
+        .arg("json")
+        .start()
+        .await
+}
+
+/// The statements that were logged for a request, once its answer was logged too.
+async fn statements_of(server: &Server, answer: &Answer) -> Vec<String> {
+    let id = answer.request_id();
+    let lines = eventually("the answer's log line", LOGGED_WITHIN, async || {
+        let lines: Vec<Value> = log(server)
+            .into_iter()
+            .filter(|line| is_of(line, id))
+            .collect();
+        lines
+            .iter()
+            .any(|line| line["fields"]["message"] == "answered")
+            .then_some(lines)
+    })
+    .await;
+    lines.iter().filter_map(statement).collect()
+}
+
+fn log(server: &Server) -> Vec<Value> {
+    server
+        .log()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn is_of(line: &Value, request_id: &str) -> bool {
+    line["spans"]
+        .as_array()
+        .is_some_and(|spans| spans.iter().any(|span| span["request.id"] == request_id))
+}
+
+fn statement(line: &Value) -> Option<String> {
+    if line["target"] != "sqlx::query" {
+        return None;
+    }
+    // The whole text where the summary is shortened.
+    let fields = &line["fields"];
+    let text = match fields["db.statement"].as_str() {
+        Some(text) if !text.trim().is_empty() => text,
+        _ => fields["summary"].as_str()?,
+    };
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // How SQLite's driver opens a connection: a pool that grows during a request says so in its span.
+    let is_opening = text.starts_with("PRAGMA") || text == "SELECT sqlite_version()";
+    (!is_opening).then_some(text)
+}
+
+/// How often a query is sent to find out what it costs. Loaders gather what is asked for within a millisecond, and a
+/// machine that is busy elsewhere cuts that in two: what a query costs is the least that was counted.
+const TRIES: usize = 20;
+
+/// Sends the query and counts; it must have read `len` objects, so that a count of nothing proves nothing.
+async fn count(
+    server: &Server,
+    client: &Client,
+    document: &str,
+    variables: Value,
+    len: usize,
+) -> usize {
+    let mut least = usize::MAX;
+    for _ in 0..TRIES {
+        let answer = client.send(document, variables.clone()).await;
+        assert!(answer.errors.is_empty(), "{:?}", answer.errors);
+        let ids = answer.data.to_string().matches("\"id\"").count();
+        assert_eq!(ids, len, "objects read by {document}");
+        let statements = statements_of(server, &answer).await;
+        assert!(!statements.is_empty(), "nothing was logged for {document}");
+        least = least.min(statements.len());
+    }
+    eprintln!("{least} statements for {len} objects");
+    least
+}
+
+on_both_databases! {
+    async fn a_list_of_events_costs_the_same_whatever_its_length(database: Database) {
+        const EVENTS: &str = "{ events(first: 50) { nodes {
+            id organizer { id name } ticketTypes { id price { amount } availability { available } event { id } }
+        } } }";
+        let server = start(&database).await;
+        let client = server.client();
+        let organizer = client.organizer("the hall");
+        let add_event = async |types: &[&str]| {
+            let event_id = seed::create_event(&organizer).await;
+            for name in types {
+                let ticket_type = seed::create_ticket_type_named(&organizer, &event_id, "GENERAL", name).await;
+                seed::set_capacity(&organizer, &ticket_type, 3).await;
+            }
+            seed::publish(&organizer, &event_id).await;
+        };
+        add_event(&["A"]).await;
+        let one = count(&server, &client, EVENTS, json!({}), 4).await;
+        for _ in 0..6 {
+            add_event(&["A", "B", "C"]).await;
+        }
+        let many = count(&server, &client, EVENTS, json!({}), 4 + 6 * 8).await;
+        assert_eq!(many, one);
+    }
+
+    async fn a_page_of_tickets_costs_the_same_whatever_its_length(database: Database) {
+        const TICKETS: &str = "query($id: ID!, $first: Int!) { event(by: { id: $id }) { id tickets(first: $first) { nodes {
+            id status ticketType { id price { amount } availability { available } } event { id }
+        } } } }";
+        let server = start(&database).await;
+        let client = server.client();
+        let event = seed::seats(&client, 4).await;
+        let organizer = client.organizer("the hall");
+        for n in 0..5 {
+            let name = format!("Type {n}");
+            let ticket_type = seed::create_ticket_type_named(&organizer, &event.id, "SEATED", &name).await;
+            seed::add_row(&organizer, &ticket_type, &name, 4).await;
+        }
+        let one = count(&server, &client, TICKETS, json!({ "id": event.id, "first": 1 }), 1 + 3).await;
+        let many = count(&server, &client, TICKETS, json!({ "id": event.id, "first": 24 }), 1 + 24 * 3).await;
+        assert_eq!(many, one);
+    }
+
+    async fn ones_orders_cost_the_same_however_many_they_are(database: Database) {
+        const ORDERS: &str = "query($first: Int!) { me { orders(first: $first) { nodes {
+            id event { id } items { id ticket { id ticketType { id } } }
+        } } } }";
+        let server = start(&database).await;
+        let client = server.client();
+        let ada = client.customer("ada");
+        // Of several events, so that each kind of object is read more than once.
+        for n in 0..4 {
+            let event = seed::seats(&client, 4).await;
+            let ids = event.ticket_ids();
+            ada.purchase_ticket(ids[0], &format!("one of {n}")).await.sold();
+            ada.purchase_tickets(&ids[1..], &format!("three of {n}")).await.sold();
+        }
+        // The latest is of three tickets; eight in all are of sixteen.
+        let one = count(&server, &ada, ORDERS, json!({ "first": 1 }), 2 + 3 * 3).await;
+        let many = count(&server, &ada, ORDERS, json!({ "first": 100 }), 8 * 2 + 16 * 3).await;
+        assert_eq!(many, one);
+    }
+
+    async fn nodes_of_a_kind_are_read_together(database: Database) {
+        const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+        let server = start(&database).await;
+        let client = server.client();
+        let event = seed::seats(&client, 50).await;
+        let ids = event.ticket_ids();
+        let one = count(&server, &client, NODES, json!({ "ids": ids[..1] }), 1).await;
+        let many = count(&server, &client, NODES, json!({ "ids": ids }), 50).await;
+        assert_eq!(many, one);
+    }
+
+    async fn an_introspection_asks_the_database_nothing(database: Database) {
+        let server = start(&database).await;
+        let answer = server.client().send("{ __schema { types { name } } }", json!({})).await;
+        assert_eq!(statements_of(&server, &answer).await, Vec::<String>::new());
+    }
+}
+
+/// A sale runs in the desk's own task, outside every request's span: what counts is what the log has more afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_locks_its_ticket_in_a_handful_of_statements() {
+    let database = Database::postgres().await;
+    let server = start(&database).await;
+    let event = seed::seats(&server.client(), 2).await;
+    let ada = server.client().customer("ada");
+    // The first purchase of a customer creates them, and the first statement of each connection is prepared.
+    let mut outcomes = vec![ada.purchase_ticket(&event.tickets[0].id, "first").await];
+
+    let before = server.log().len();
+    let outcome = ada.purchase_ticket(&event.tickets[1].id, "second").await;
+    outcomes.push(outcome);
+    // What belongs to the request is in the log when a later one is answered.
+    let later = ada.send("{ __typename }", json!({})).await;
+    statements_of(&server, &later).await;
+    let is_of_a_request = |line: &Value| {
+        line["spans"]
+            .as_array()
+            .is_some_and(|spans| !spans.is_empty())
+    };
+    let statements: Vec<String> = log(&server)[before..]
+        .iter()
+        .filter(|line| !is_of_a_request(line))
+        .filter_map(statement)
+        .filter(|statement| !["BEGIN", "COMMIT"].contains(&statement.as_str()))
+        .collect();
+
+    let sequence = statements.join("\n");
+    let position = |word: &str| {
+        statements
+            .iter()
+            .position(|statement| statement.contains(word))
+            .unwrap_or_else(|| panic!("no {word} in\n{sequence}"))
+    };
+    assert!(
+        statements.len() <= OF_A_PURCHASE_MAX,
+        "{} statements:\n{sequence}",
+        statements.len()
+    );
+    let lock = position("FOR UPDATE");
+    assert!(statements[lock].contains("tickets"), "{sequence}");
+    assert!(
+        position("pg_try_advisory_xact_lock") < lock,
+        "the gate comes before the ticket:\n{sequence}"
+    );
+    let clock = position("clock_timestamp()");
+    assert!(lock < clock, "the time is read after the lock:\n{sequence}");
+    for written in [
+        "UPDATE tickets",
+        "INSERT INTO orders",
+        "INSERT INTO order_items",
+        "INSERT INTO idempotency_keys",
+    ] {
+        let plain: Vec<String> = statements
+            .iter()
+            .map(|statement| statement.replace('"', ""))
+            .collect();
+        let write = plain
+            .iter()
+            .position(|statement| statement.to_uppercase().contains(&written.to_uppercase()));
+        assert!(
+            write.is_some_and(|write| write > clock),
+            "{written} after the decision:\n{sequence}"
+        );
+    }
+    rows::assert_conserved(&database, &outcomes).await;
+}
