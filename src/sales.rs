@@ -19,7 +19,7 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::Instant,
 };
 
@@ -38,12 +38,15 @@ use crate::store::Store;
 /// Seconds after which a refusal for want of a lock or of room may be tried again.
 pub const RETRY_AFTER_SECS: u32 = 1;
 
+/// Tickets that commands at the desk may name on average: 160 bytes each of them.
+const TICKETS_PER_COMMAND: usize = 10;
+
 /// What became of a purchase.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     Sold(PlacedOrder),
-    /// The idempotency key did this before: it is this order.
-    Repeated(crate::ids::OrderId),
+    /// The idempotency key did this before: this is the order, as it is now.
+    Repeated(PlacedOrder),
     Refused(Vec<Refusal>),
     /// Somebody else had locked what was wanted for too long. Nothing happened.
     Contended,
@@ -64,6 +67,8 @@ pub enum SaleFault {
 
 /// A handle to the desk.
 pub struct Sales {
+    /// A permit for each ticket that the commands at the desk name: a few large orders must not fill the memory.
+    room: Arc<Semaphore>,
     queue: mpsc::Sender<Entry>,
     limits: Limits,
     store: Arc<Store>,
@@ -95,6 +100,9 @@ impl Sales {
                 runtime.block_on(desk.serve(lane, commands, closed));
             })?;
         Ok(Self {
+            room: Arc::new(Semaphore::new(
+                limits.queue_len_max.saturating_mul(TICKETS_PER_COMMAND),
+            )),
             queue,
             limits,
             store,
@@ -109,7 +117,10 @@ impl Sales {
     /// # Errors
     /// See [`SaleFault`].
     pub async fn purchase(&self, command: Command) -> Result<Outcome, SaleFault> {
-        let (entry, answer) = Entry::new(command, Instant::now() + self.limits.deadline);
+        let weight = u32::try_from(command.want.named_len().max(1)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
+        let room = room.map_err(|_| SaleFault::Overloaded)?;
+        let (entry, answer) = Entry::new(command, Instant::now() + self.limits.deadline, room);
         self.queue
             .try_send(entry)
             .map_err(|refused| match refused {

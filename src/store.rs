@@ -15,7 +15,10 @@ use std::{
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
-    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        self, Connection,
+        sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
+    },
 };
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +27,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The same for sales: a lane has its connections to itself, so that only an unreachable database makes it wait.
 const SALES_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection that was idle for longer may have been lost meanwhile.
+const UNTRIED_IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// How long SQLite tries for its write lock, which only a process that is not Rowlock can hold.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,6 +61,10 @@ const SALES_SESSION: &[(&str, &str)] = &[
     ("tcp_keepalives_interval", "1"),
     ("tcp_keepalives_count", "3"),
     ("tcp_user_timeout", "5000"),
+    // The sale depends on it, whatever the database's own default is.
+    ("default_transaction_isolation", "read committed"),
+    // A plan made while a table was small would read it from end to end, and be kept while it grows.
+    ("enable_seqscan", "off"),
     // The plan for an array of one is the plan for an array of many: planning each anew costs more than it finds.
     ("plan_cache_mode", "force_generic_plan"),
 ];
@@ -321,8 +331,9 @@ fn options(url: &DatabaseUrl, connections_max: u32) -> ConnectOptions {
     options
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A ping before every statement would double the round trips; a lost connection is an error like any other.
+        // A ping before every statement would double the round trips; only a connection that was idle is tried first.
         .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(UNTRIED_IDLE_MAX)
         .sqlx_logging_level(tracing::log::LevelFilter::Debug)
         .record_stmt_in_spans(false);
     options
@@ -345,6 +356,17 @@ async fn connect_postgres(
     Database::connect(options)
         .await
         .map_err(StoreError::Connecting)
+}
+
+/// Whether a connection may be used again: only with no transaction open.
+///
+/// After some errors (a full disk, a failed flush) SQLite rolls a transaction back by itself, which sqlx does not notice.
+/// It would take the next `BEGIN` for a nested one and make it a savepoint of a transaction that nobody commits: every
+/// later sale would be answered and lost.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A round trip, so that a rollback that is still queued runs first.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Not SQLite's own read-only mode, which cannot open the shared memory of a log that no writer has opened yet.
@@ -372,6 +394,9 @@ async fn connect_sqlite(
         // The file is local: an idle connection costs nothing, a new one reads the schema again.
         .idle_timeout(None)
         .max_lifetime(None)
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| Box::pin(is_clean(connection)))
+        })
         .map_sqlx_sqlite_opts(move |options| {
             set(options.busy_timeout(SQLITE_BUSY_TIMEOUT).foreign_keys(true))
         });

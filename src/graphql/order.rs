@@ -201,20 +201,6 @@ impl Order {
             .await?
             .map(Self::from))
     }
-
-    /// The order that an idempotency key has made before.
-    pub async fn repeated(
-        ctx: &Context<'_>,
-        customer: &Customer,
-        event_id: EventId,
-        order_id: OrderId,
-    ) -> Result<Self> {
-        Self::of(ctx, customer, event_id, order_id)
-            .await?
-            .ok_or_else(|| {
-                super::fault::Code::Internal.error("the order of this key cannot be found")
-            })
-    }
 }
 
 impl From<order::Model> for Order {

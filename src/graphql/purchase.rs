@@ -377,12 +377,7 @@ async fn purchase(
         Err(reason) => return Ok(Err(vec![malformed(reason, fields)])),
     };
     match domain(ctx).sales.purchase(command).await? {
-        Outcome::Sold(placed) => Ok(Ok(placed.into())),
-        Outcome::Repeated(order_id) => {
-            Ok(Ok(
-                Order::repeated(ctx, customer, asked.event_id, order_id).await?
-            ))
-        }
+        Outcome::Sold(placed) | Outcome::Repeated(placed) => Ok(Ok(placed.into())),
         Outcome::Refused(refusals) => Ok(Err(refusals
             .iter()
             .map(|refusal| explain(refusal, fields))

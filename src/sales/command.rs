@@ -25,7 +25,6 @@ pub struct Command {
     pub want: Want,
     /// The buyer refuses to pay anything else; in the event's currency.
     pub expected_total: Option<Decimal>,
-    pub minted: Minted,
 }
 
 /// Which mutation the key belongs to.
@@ -63,6 +62,14 @@ impl Want {
             Self::AnyOf { quantity, .. } => *quantity,
         }
     }
+
+    /// How many tickets are named.
+    pub fn named_len(&self) -> usize {
+        match self {
+            Self::Tickets(ids) => ids.len(),
+            Self::AnyOf { .. } => 0,
+        }
+    }
 }
 
 /// Why a command is refused before it reaches the desk.
@@ -96,7 +103,6 @@ impl Command {
             buyer,
             key,
             kind,
-            minted: Minted::new(want.quantity()),
             want,
             expected_total: expected_total.map(|total| total.normalize()),
         })
@@ -166,7 +172,8 @@ impl IdempotencyKey {
     }
 }
 
-/// Ids and secrets of the order that a command may become: made here, because the decision knows no randomness.
+/// Ids and secrets of the order that a command may become: made for each attempt, because the decision knows no
+/// randomness, and not before, because most commands of a burst become nothing.
 #[derive(Clone, Debug)]
 pub struct Minted {
     pub order_id: OrderId,
@@ -174,7 +181,7 @@ pub struct Minted {
 }
 
 impl Minted {
-    fn new(quantity: usize) -> Self {
+    pub fn new(quantity: usize) -> Self {
         Self {
             order_id: OrderId::mint(),
             items: (0..quantity)

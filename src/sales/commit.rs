@@ -20,19 +20,20 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    command::Want,
+    Outcome,
+    command::{Command, Want},
     decide::{
         Decision, EventFacts, Facts, KeyFacts, PlacedOrder, Request, TicketFacts, TypeFacts,
-        Unlocked, decide,
+        Unlocked, decide, refuse_early,
     },
     failure::Failure,
     lane::{DATABASE_WAIT_MAX, bounded},
-    sql,
+    sql::{self, Trust},
 };
 use crate::{
     entity::{idempotency_key, ticket},
     fault::{Fault, Step},
-    ids::{CustomerId, EventId, TicketId, TicketTypeId},
+    ids::{CustomerId, EventId, OrderId, TicketId, TicketTypeId},
     money::Currency,
     seat,
 };
@@ -46,35 +47,41 @@ pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// The session's own bound on one statement.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a command is blocked by, and waits for in front of the next attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The step that a wait in front of an attempt is.
+const WAITING: &str = "waiting for a lock";
+
+/// How long the database may take to say that a wait is over.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// What a command is blocked by. Those who are blocked by the same wait together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blocker {
     /// Another sale of the same customer and event is being decided.
     Gate(EventId, CustomerId),
-    /// One of these tickets is locked by somebody else.
-    Tickets(EventId, Vec<TicketId>),
+    /// This ticket is locked by somebody else.
+    Ticket(EventId, TicketId),
     /// The last tickets of this type are locked by somebody else.
+    LastOf(EventId, TicketTypeId),
+}
+
+/// What is waited for in front of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    Gate(EventId, CustomerId),
+    /// These tickets, in the order of their ids.
+    Tickets(EventId, Vec<TicketId>),
     LastOf(EventId, TicketTypeId),
 }
 
 /// What the transaction made of a command.
 #[derive(Debug)]
 pub enum Settled {
-    Decided(Decision),
+    Decided(Outcome),
     Blocked {
         by: Blocker,
         /// Whether the command's key was read behind its gate, so that it certainly has not happened before.
         is_new: bool,
     },
-}
-
-/// How careful to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// A ticket's status says whether it is free.
-    Status,
-    /// The database has just refused a second owner, so some status lies: ask the order items too.
-    Owners,
 }
 
 /// A transaction that has begun.
@@ -104,44 +111,35 @@ impl Transaction {
     ///
     /// Tickets are locked all at once in the order of their ids: two who want the same two seats would otherwise each
     /// come back with one of them, for ever.
-    pub async fn wait_for(&self, blocker: &Blocker, slice: Duration) -> Result<(), Failure> {
+    pub async fn wait_for(&self, wait: &Wait, slice: Duration) -> Result<(), Failure> {
         if self.backend != DbBackend::Postgres {
             // Nobody else writes while this transaction is open.
             return Ok(());
         }
-        let wait_max = slice + Duration::from_secs(1);
-        let step = "waiting for a lock";
         self.set_timeouts(slice, slice).await?;
-        match blocker {
-            Blocker::Gate(event_id, customer_id) => {
-                let statement = sql::wait_for_advisory_lock(gate_of(*event_id, *customer_id));
-                bounded(
-                    self.backend,
-                    wait_max,
-                    step,
-                    self.tx.query_one_raw(statement),
-                )
-                .await?;
+        match wait {
+            Wait::Gate(event_id, customer_id) => {
+                self.wait_in_line(gate_of(*event_id, *customer_id), slice)
+                    .await?;
             }
-            Blocker::Tickets(event_id, ids) => {
+            Wait::Tickets(event_id, ids) => {
                 let wanted: Vec<_> = ids.iter().map(|id| (*event_id, *id)).collect();
-                let query = sql::lock_tickets(self.backend, &wanted);
-                bounded(self.backend, wait_max, step, query.all(&self.tx)).await?;
+                let locked = sql::lock_tickets(self.backend, &wanted).all(&self.tx);
+                bounded(self.backend, slice + ANSWER_MAX, WAITING, locked).await?;
             }
             // Whoever wants the last of a type waits in one line, and only its first tries for the tickets.
-            Blocker::LastOf(event_id, ticket_type_id) => {
-                let statement =
-                    sql::wait_for_advisory_lock(type_line_of(*event_id, *ticket_type_id));
-                bounded(
-                    self.backend,
-                    wait_max,
-                    step,
-                    self.tx.query_one_raw(statement),
-                )
-                .await?;
+            Wait::LastOf(event_id, ticket_type_id) => {
+                self.wait_in_line(type_line_of(*event_id, *ticket_type_id), slice)
+                    .await?;
             }
         }
         self.set_timeouts(LOCK_TIMEOUT, STATEMENT_TIMEOUT).await
+    }
+
+    async fn wait_in_line(&self, key: i64, slice: Duration) -> Result<(), Failure> {
+        let locked = self.tx.query_one_raw(sql::wait_for_advisory_lock(key));
+        bounded(self.backend, slice + ANSWER_MAX, WAITING, locked).await?;
+        Ok(())
     }
 
     async fn set_timeouts(&self, lock: Duration, statement: Duration) -> Result<(), Failure> {
@@ -172,63 +170,144 @@ impl Transaction {
         requests: &[Request<'_>],
         trust: Trust,
     ) -> Result<Vec<Settled>, Failure> {
-        let (backend, wait_max) = (self.backend, TRANSACTION_MAX);
         let attempt = async { Ok(self.attempt(requests, trust).await) };
-        bounded(backend, wait_max, "settling a batch", attempt).await?
+        let (settled, has_sold) =
+            bounded(self.backend, TRANSACTION_MAX, "settling a batch", attempt).await??;
+        if !has_sold {
+            // There is nothing to make durable.
+            self.roll_back().await?;
+            return Ok(settled);
+        }
+        // Outside the bound above: when that runs out, nothing has happened; when this one does, perhaps all has.
+        bounded(
+            self.backend,
+            DATABASE_WAIT_MAX,
+            "committing a batch",
+            self.tx.commit(),
+        )
+        .await
+        .map_err(Failure::at_commit)?;
+        Ok(settled)
     }
 
+    /// Everything up to the commit, and whether anything was sold.
     async fn attempt(
-        self,
+        &self,
         requests: &[Request<'_>],
         trust: Trust,
-    ) -> Result<Vec<Settled>, Failure> {
+    ) -> Result<(Vec<Settled>, bool), Failure> {
         let open = self.pass_gates(requests).await?;
-        let is_open = |request: &&Request<'_>| {
-            open.contains(&(request.command.event_id, request.customer_id))
-        };
-        let behind_gate: Vec<Request<'_>> = requests.iter().filter(is_open).copied().collect();
-
+        let behind_gate: Vec<Request<'_>> = requests
+            .iter()
+            .filter(|request| open.contains(&(request.command.event_id, request.customer_id)))
+            .copied()
+            .collect();
         let mut facts = Facts {
             keys: self.read_keys(&behind_gate).await?,
             ..Facts::default()
         };
-        let is_repeat = |request: &&Request<'_>| facts.keys.contains_key(&key_of(request));
-        // A repeat gets its order without touching a ticket, whoever has that locked by now.
-        let new: Vec<Request<'_>> = behind_gate
-            .iter()
-            .filter(|request| !is_repeat(request))
-            .copied()
-            .collect();
-        self.lock_tickets(&mut facts, &new, trust).await?;
-        self.read_catalogue(&mut facts, &new).await?;
+        let sellable = self.sellable(&mut facts, &behind_gate).await?;
+        self.lock_tickets(&mut facts, &sellable, trust).await?;
+        self.read_catalogue(&mut facts, &sellable).await?;
 
         let decisions = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             decide(&facts, &behind_gate)
         }))
         .map_err(|_| Failure::bug("deciding a batch"))?;
-        self.write(&behind_gate, &decisions, facts.now).await?;
+        let sold = sold(&behind_gate, &decisions);
+        self.write(&sold, facts.now).await?;
+        let mut orders = self.repeated_orders(&behind_gate, &decisions).await?;
+        orders.extend(
+            sold.iter()
+                .map(|(_, placed)| (placed.order.id, (*placed).clone())),
+        );
+        let has_sold = !sold.is_empty();
 
         let mut decisions = decisions.into_iter();
         let settled = requests
             .iter()
             .map(|request| {
-                if !is_open(&request) {
-                    let by = Blocker::Gate(request.command.event_id, request.customer_id);
-                    return Settled::Blocked { by, is_new: false };
+                let gate = (request.command.event_id, request.customer_id);
+                if !open.contains(&gate) {
+                    let by = Blocker::Gate(gate.0, gate.1);
+                    return Ok(Settled::Blocked { by, is_new: false });
                 }
-                match decisions
+                let decision = decisions
                     .next()
-                    .expect("every request behind its gate has a decision")
-                {
-                    Decision::Undecided => Settled::Blocked {
-                        by: blocker_of(request),
-                        is_new: true,
-                    },
-                    decision => Settled::Decided(decision),
-                }
+                    .expect("every request behind its gate has a decision");
+                settled(request, decision, &orders)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok((settled, has_sold))
+    }
+
+    /// The requests that tickets are locked for: a repeat gets its order whoever has its ticket locked by now, and what
+    /// will be refused anyway should not keep tickets from others. Their events, read here, are read again behind the
+    /// locks, and those facts decide.
+    async fn sellable<'a>(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'a>],
+    ) -> Result<Vec<Request<'a>>, Failure> {
+        let new: Vec<Request<'a>> = requests
+            .iter()
+            .filter(|request| !facts.keys.contains_key(&key_of(request)))
+            .copied()
+            .collect();
+        self.read_events(facts, &new).await?;
+        for request in &new {
+            if let Some(refusal) = refuse_early(facts, request.command) {
+                facts.early.insert(request.minted.order_id, refusal);
+            }
+        }
+        let is_sellable =
+            |request: &Request<'_>| !facts.early.contains_key(&request.minted.order_id);
+        Ok(new.into_iter().filter(is_sellable).collect())
+    }
+
+    /// The orders that keys had made before this batch, as they are now. Read here, behind the gate: a buyer who repeats
+    /// after a fault must not meet another one on the way to the answer.
+    async fn repeated_orders(
+        &self,
+        requests: &[Request<'_>],
+        decisions: &[Decision],
+    ) -> Result<HashMap<OrderId, PlacedOrder>, Failure> {
+        let repeated: Vec<(EventId, OrderId)> = requests
+            .iter()
+            .zip(decisions)
+            .filter_map(|(request, decision)| match decision {
+                Decision::Repeated(order_id) => Some((request.command.event_id, *order_id)),
+                Decision::Sold(_) | Decision::Refused(_) | Decision::Undecided(_) => None,
             })
             .collect();
-        Ok(settled)
+        if repeated.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let step = "reading repeated orders";
+        let orders = self
+            .all(step, sql::read_orders(self.backend, &repeated))
+            .await?;
+        let items = self
+            .all(step, sql::read_order_items(self.backend, &repeated))
+            .await?;
+        let mut found: HashMap<OrderId, PlacedOrder> = orders
+            .into_iter()
+            .map(|order| {
+                (
+                    order.id,
+                    PlacedOrder {
+                        order,
+                        items: Vec::new(),
+                    },
+                )
+            })
+            .collect();
+        for item in items {
+            if let Some(placed) = found.get_mut(&item.order_id) {
+                placed.items.push(item);
+            }
+        }
+        Ok(found)
     }
 
     /// The customers whose gates this transaction has: limits and idempotency keys of a customer and event are read and
@@ -300,7 +379,7 @@ impl Transaction {
         }
         let any = any_of(requests);
         if !any.is_empty() {
-            self.pick(facts, &any, &named_ids).await?;
+            self.pick(facts, &any, &named_ids, trust).await?;
         }
         if trust == Trust::Owners {
             self.doubt_statuses(facts).await?;
@@ -345,10 +424,11 @@ impl Transaction {
         facts: &mut Facts,
         any: &[sql::AnyOf],
         named: &[TicketId],
+        trust: Trust,
     ) -> Result<(), Failure> {
         let mut short = any.to_vec();
         for free in [sql::Free::Available, sql::Free::Expired] {
-            let rows = self.pick_rows(free, &short, named).await?;
+            let rows = self.pick_rows(free, &short, named, trust).await?;
             for row in &rows {
                 facts
                     .picks
@@ -377,7 +457,7 @@ impl Transaction {
         let contested: Vec<sql::ContestedRow> = self
             .rows(
                 "looking for contested tickets",
-                sql::find_contested(&short, &ours),
+                sql::find_contested(&short, &ours, trust),
             )
             .await?;
         for row in contested {
@@ -396,15 +476,19 @@ impl Transaction {
         free: sql::Free,
         any: &[sql::AnyOf],
         named: &[TicketId],
+        trust: Trust,
     ) -> Result<Vec<ticket::Model>, Failure> {
         let step = "picking tickets";
         let mut rows = match self.backend {
-            DbBackend::Postgres => self.rows(step, sql::pick_tickets(free, any, named)).await?,
+            DbBackend::Postgres => {
+                self.rows(step, sql::pick_tickets(free, any, named, trust))
+                    .await?
+            }
             _ => {
                 let mut rows = Vec::new();
                 for wanted in any {
                     rows.extend(
-                        self.rows(step, sql::pick_tickets_sqlite(free, *wanted, named))
+                        self.rows(step, sql::pick_tickets_sqlite(free, *wanted, named, trust))
                             .await?,
                     );
                 }
@@ -438,23 +522,7 @@ impl Transaction {
         facts: &mut Facts,
         requests: &[Request<'_>],
     ) -> Result<(), Failure> {
-        if requests.is_empty() {
-            return Ok(());
-        }
-        let events: HashSet<EventId> = requests
-            .iter()
-            .map(|request| request.command.event_id)
-            .collect();
-        let events: Vec<EventId> = events.into_iter().collect();
-        let rows: Vec<sql::EventRow> = self
-            .rows("reading events", sql::read_events(self.backend, &events))
-            .await?;
-        for row in rows {
-            facts.now = row.now;
-            if let Some((id, event)) = event_facts(row).step("reading events")? {
-                facts.events.insert(id, event);
-            }
-        }
+        self.read_events(facts, requests).await?;
         let types: HashSet<(EventId, TicketTypeId)> = facts
             .locked
             .iter()
@@ -486,23 +554,41 @@ impl Transaction {
         Ok(())
     }
 
-    /// Writes what was sold and commits; with nothing sold there is nothing to make durable.
-    async fn write(
-        self,
+    /// The time, and the events of these requests.
+    async fn read_events(
+        &self,
+        facts: &mut Facts,
         requests: &[Request<'_>],
-        decisions: &[Decision],
+    ) -> Result<(), Failure> {
+        let events: HashSet<EventId> = requests
+            .iter()
+            .map(|request| request.command.event_id)
+            .collect();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let events: Vec<EventId> = events.into_iter().collect();
+        let step = "reading events";
+        let rows: Vec<sql::EventRow> = self
+            .rows(step, sql::read_events(self.backend, &events))
+            .await?;
+        for row in rows {
+            facts.now = row.now;
+            if let Some((id, event)) = event_facts(row).step(step)? {
+                facts.events.insert(id, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was sold.
+    async fn write(
+        &self,
+        sold: &[(&Request<'_>, &PlacedOrder)],
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<(), Failure> {
-        let sold: Vec<(&Request<'_>, &PlacedOrder)> = requests
-            .iter()
-            .zip(decisions)
-            .filter_map(|(request, decision)| match decision {
-                Decision::Sold(placed) => Some((request, placed)),
-                Decision::Repeated(_) | Decision::Refused(_) | Decision::Undecided => None,
-            })
-            .collect();
         if sold.is_empty() {
-            return self.roll_back().await;
+            return Ok(());
         }
         let items = || sold.iter().flat_map(|(_, placed)| &placed.items);
         let tickets: Vec<_> = items()
@@ -517,6 +603,7 @@ impl Transaction {
             order_id: placed.order.id,
             created_at: now,
         });
+        let orders = sold.iter().map(|(_, placed)| &placed.order);
         let backend = self.backend;
         self.change(
             "marking tickets sold",
@@ -524,7 +611,6 @@ impl Transaction {
             tickets.len(),
         )
         .await?;
-        let orders = sold.iter().map(|(_, placed)| &placed.order);
         self.change(
             "writing orders",
             sql::insert_orders(backend, orders),
@@ -542,15 +628,7 @@ impl Transaction {
             sql::insert_keys(backend, keys),
             sold.len(),
         )
-        .await?;
-        bounded(
-            backend,
-            DATABASE_WAIT_MAX,
-            "committing a batch",
-            self.tx.commit(),
-        )
         .await
-        .map_err(Failure::at_commit)
     }
 
     /// Runs a write that must touch exactly `rows`.
@@ -664,11 +742,51 @@ fn any_of(requests: &[Request<'_>]) -> Vec<sql::AnyOf> {
     wanted
 }
 
-fn blocker_of(request: &Request<'_>) -> Blocker {
-    let event_id = request.command.event_id;
-    match &request.command.want {
-        Want::Tickets(ids) => Blocker::Tickets(event_id, ids.clone()),
-        Want::AnyOf { ticket_type_id, .. } => Blocker::LastOf(event_id, *ticket_type_id),
+/// The requests that became orders.
+fn sold<'a, 'b>(
+    requests: &'a [Request<'b>],
+    decisions: &'a [Decision],
+) -> Vec<(&'a Request<'b>, &'a PlacedOrder)> {
+    let pairs = requests.iter().zip(decisions);
+    pairs
+        .filter_map(|(request, decision)| match decision {
+            Decision::Sold(placed) => Some((request, placed)),
+            Decision::Repeated(_) | Decision::Refused(_) | Decision::Undecided(_) => None,
+        })
+        .collect()
+}
+
+fn settled(
+    request: &Request<'_>,
+    decision: Decision,
+    orders: &HashMap<OrderId, PlacedOrder>,
+) -> Result<Settled, Failure> {
+    Ok(match decision {
+        Decision::Sold(placed) => Settled::Decided(Outcome::Sold(placed)),
+        Decision::Refused(refusals) => Settled::Decided(Outcome::Refused(refusals)),
+        Decision::Repeated(order_id) => match orders.get(&order_id) {
+            Some(placed) => Settled::Decided(Outcome::Repeated(placed.clone())),
+            None => return Err(Failure::bug("reading repeated orders")),
+        },
+        Decision::Undecided(ticket) => Settled::Blocked {
+            by: blocker_of(request.command, ticket),
+            is_new: true,
+        },
+    })
+}
+
+fn blocker_of(command: &Command, ticket: Option<TicketId>) -> Blocker {
+    match (&command.want, ticket) {
+        (Want::Tickets(ids), ticket) => {
+            let ticket = ticket.or(ids.first().copied());
+            Blocker::Ticket(
+                command.event_id,
+                ticket.expect("a command wants at least one ticket"),
+            )
+        }
+        (Want::AnyOf { ticket_type_id, .. }, _) => {
+            Blocker::LastOf(command.event_id, *ticket_type_id)
+        }
     }
 }
 

@@ -44,15 +44,17 @@ impl Customers {
     pub async fn identify(
         &self,
         db: &DatabaseConnection,
-        accounts: HashSet<Account>,
+        accounts: Vec<Account>,
     ) -> Result<Vec<(Account, CustomerId)>, Fault> {
         let mut found = read(db, &accounts).await?;
         let known: HashSet<&Account> = found.iter().map(|(account, _)| account).collect();
-        let new: HashSet<Account> = accounts
+        let mut new: Vec<Account> = accounts
             .iter()
             .filter(|account| !known.contains(account))
             .cloned()
             .collect();
+        // In one order for all processes: two that insert the same buyers crosswise would wait for each other.
+        new.sort_unstable_by(|a, b| (&a.issuer, &a.subject).cmp(&(&b.issuer, &b.subject)));
         if !new.is_empty() {
             let created_at = crate::time::now();
             let rows = new.iter().map(|account| customer::Model {
@@ -96,7 +98,7 @@ pub async fn find(
 
 async fn read(
     db: &DatabaseConnection,
-    accounts: &HashSet<Account>,
+    accounts: &[Account],
 ) -> Result<Vec<(Account, CustomerId)>, Fault> {
     let backend = db.get_database_backend();
     let rows = accounts

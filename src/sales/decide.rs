@@ -7,18 +7,19 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::command::{Command, Want};
+use super::command::{Command, Minted, Want};
 use crate::{
     entity::{event, order, order_item, ticket},
     ids::{CustomerId, EventId, OrderId, TicketId, TicketTypeId},
     money::{Currency, Money},
 };
 
-/// A command and who its buyer is here.
+/// A command, who its buyer is here, and the ids of the order that it may become.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub command: &'a Command,
     pub customer_id: CustomerId,
+    pub minted: &'a Minted,
 }
 
 /// What the transaction knows, all of it read behind its locks.
@@ -35,6 +36,8 @@ pub struct Facts {
     /// For each type of which any will do: locked tickets of it, in the order in which they are given out.
     pub picks: HashMap<(EventId, TicketTypeId), Picks>,
     pub keys: HashMap<(EventId, CustomerId, String), KeyFacts>,
+    /// Commands that were refused before tickets were locked for them, by the order they would have become.
+    pub early: HashMap<OrderId, Decision>,
 }
 
 impl Facts {
@@ -100,8 +103,8 @@ pub enum Decision {
     /// The key did this before: the answer is that order, as it is now.
     Repeated(OrderId),
     Refused(Vec<Refusal>),
-    /// It depends on tickets that somebody else has locked.
-    Undecided,
+    /// It depends on tickets that somebody else has locked: on this one, if it was named.
+    Undecided(Option<TicketId>),
 }
 
 /// An order with its items, as the database has them.
@@ -190,6 +193,9 @@ fn decide_one(facts: &Facts, given: &Given, request: &Request<'_>) -> Decision {
             refused(Refusal::KeyReused)
         };
     }
+    if let Some(early) = facts.early.get(&request.minted.order_id) {
+        return early.clone();
+    }
     let event = match event_on_sale(facts, command) {
         Ok(event) => event,
         Err(refusal) => return refused(refusal),
@@ -204,12 +210,17 @@ fn decide_one(facts: &Facts, given: &Given, request: &Request<'_>) -> Decision {
     match chosen {
         Ok(tickets) => place(facts, event, request, &tickets),
         Err(NotChosen::Refused(refusals)) => Decision::Refused(refusals),
-        Err(NotChosen::Undecided) => Decision::Undecided,
+        Err(NotChosen::Undecided(ticket)) => Decision::Undecided(ticket),
     }
 }
 
 fn refused(refusal: Refusal) -> Decision {
     Decision::Refused(vec![refusal])
+}
+
+/// Why a command will be refused whatever its tickets are, as far as an early look at its event tells: then none is locked.
+pub fn refuse_early(facts: &Facts, command: &Command) -> Option<Decision> {
+    event_on_sale(facts, command).err().map(refused)
 }
 
 fn event_on_sale<'a>(facts: &'a Facts, command: &Command) -> Result<&'a EventFacts, Refusal> {
@@ -244,7 +255,7 @@ fn event_on_sale<'a>(facts: &'a Facts, command: &Command) -> Result<&'a EventFac
 /// Why a command gets no tickets.
 enum NotChosen {
     Refused(Vec<Refusal>),
-    Undecided,
+    Undecided(Option<TicketId>),
 }
 
 /// All of the named tickets, or why not. One refused ticket refuses the order, whatever is undecided beside it.
@@ -255,18 +266,18 @@ fn choose_named(
     ids: &[TicketId],
 ) -> Result<Vec<TicketId>, NotChosen> {
     let mut refusals = Vec::new();
-    let mut is_undecided = false;
+    let mut undecided = None;
     for &id in ids {
         match standing(facts, given, (event_id, id)) {
             Standing::Free => {}
             Standing::Refused(refusal) => refusals.push(refusal),
-            Standing::Undecided => is_undecided = true,
+            Standing::Undecided => undecided = undecided.or(Some(id)),
         }
     }
     if !refusals.is_empty() {
         Err(NotChosen::Refused(refusals))
-    } else if is_undecided {
-        Err(NotChosen::Undecided)
+    } else if undecided.is_some() {
+        Err(NotChosen::Undecided(undecided))
     } else {
         Ok(ids.to_vec())
     }
@@ -342,7 +353,7 @@ fn choose_any(
     Err(if chosen.len() + contested < quantity {
         NotChosen::Refused(vec![Refusal::NotEnoughLeft { left: chosen.len() }])
     } else {
-        NotChosen::Undecided
+        NotChosen::Undecided(None)
     })
 }
 
@@ -356,9 +367,9 @@ fn place(
     let Request {
         command,
         customer_id,
+        minted,
     } = *request;
     let event_id = command.event_id;
-    let minted = &command.minted;
     let currency = event.currency.code();
     let items: Vec<order_item::Model> = minted
         .items

@@ -13,24 +13,25 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::Instant,
 };
 
 use super::{
     Outcome, SaleFault,
-    command::Command,
-    commit::{Blocker, Settled, Transaction, Trust},
+    command::{Command, Minted},
+    commit::{Blocker, Settled, Transaction},
     customers::Customers,
-    decide::{Decision, Request},
+    decide::Request,
     failure::{Cause, Failure},
     lane::Lane,
+    sql::Trust,
     waiting::{Late, Waiting},
 };
 use crate::{auth::Account, fault::Fault, ids::CustomerId, store::Store};
 
 /// Splits of a batch that ran into a lock it must not wait for: each half may wait [`super::commit::LOCK_TIMEOUT`] again.
-const SPLITS_OF_TIMED_OUT_MAX: u32 = 6;
+pub const SPLITS_OF_TIMED_OUT_MAX: u32 = 6;
 
 /// Between attempts that failed on somebody else's doing, at most; the half at least. By chance, so that two processes do
 /// not come back in step.
@@ -62,12 +63,14 @@ pub struct Entry {
     /// A commit of this command was lost: it may have happened.
     pub is_doubtful: bool,
     reply: oneshot::Sender<Result<Outcome, SaleFault>>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Entry {
     pub fn new(
         command: Command,
         deadline: Instant,
+        room: OwnedSemaphorePermit,
     ) -> (Self, oneshot::Receiver<Result<Outcome, SaleFault>>) {
         let (reply, answer) = oneshot::channel();
         (
@@ -77,6 +80,7 @@ impl Entry {
                 deadline,
                 is_doubtful: false,
                 reply,
+                _room: room,
             },
             answer,
         )
@@ -179,7 +183,8 @@ impl Desk {
         let db = lane.connection().await?;
         self.identify(&db, part).await?;
         let tx = Transaction::begin(&db).await?;
-        tx.settle(&requests(part), trust).await
+        let minted = mint(part);
+        tx.settle(&requests(part, &minted), trust).await
     }
 
     /// Finds out who the buyers are.
@@ -191,11 +196,13 @@ impl Desk {
         for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
             entry.customer_id = self.customers.known(&entry.command.buyer);
         }
-        let unknown: HashSet<Account> = part
+        let mut unknown: Vec<Account> = part
             .iter()
             .filter(|entry| entry.customer_id.is_none())
             .map(|entry| entry.command.buyer.clone())
             .collect();
+        let mut seen = HashSet::new();
+        unknown.retain(|account| seen.insert(account.clone()));
         if unknown.is_empty() {
             return Ok(());
         }
@@ -216,14 +223,7 @@ impl Desk {
         tracing::debug!(batch.len = part.len(), "settled a batch of {}", part.len());
         for (mut entry, settled) in part.into_iter().zip(settled) {
             match settled {
-                Settled::Decided(Decision::Sold(placed)) => entry.decided(Outcome::Sold(placed)),
-                Settled::Decided(Decision::Repeated(order_id)) => {
-                    entry.decided(Outcome::Repeated(order_id));
-                }
-                Settled::Decided(Decision::Refused(refusals)) => {
-                    entry.decided(Outcome::Refused(refusals));
-                }
-                Settled::Decided(Decision::Undecided) => entry.given_up(Late::Contended),
+                Settled::Decided(outcome) => entry.decided(outcome),
                 Settled::Blocked { by, is_new } => {
                     entry.is_doubtful &= !is_new;
                     self.park(entry, by);
@@ -257,7 +257,7 @@ impl Desk {
                     entry.is_doubtful |= failure.is_commit_unknown;
                 }
                 // The lost session may hold every gate of the batch for a while: the batch waits for that as one.
-                super::waiting::park_batch(self, part);
+                super::waiting::park_batch(self, part, Late::Unreachable);
                 Vec::new()
             }
             Cause::Conflict => {
@@ -265,10 +265,9 @@ impl Desk {
                 vec![(part, trust)]
             }
             Cause::SecondOwner if trust == Trust::Status => vec![(part, Trust::Owners)],
-            // Somebody writes to the database by hand at this moment.
+            // Somebody works on the database by hand at this moment: perhaps not for long.
             Cause::SecondOwner | Cause::TimedOut if len == 1 || *splits_left == 0 => {
-                part.into_iter()
-                    .for_each(|entry| entry.given_up(Late::Contended));
+                super::waiting::park_batch(self, part, Late::Contended);
                 Vec::new()
             }
             Cause::SecondOwner | Cause::TimedOut => {
@@ -286,14 +285,23 @@ impl Desk {
     }
 }
 
-/// What the transaction needs of each entry.
-pub fn requests(part: &[Entry]) -> Vec<Request<'_>> {
+/// Ids for the orders that the entries may become.
+pub fn mint(part: &[Entry]) -> Vec<Minted> {
     part.iter()
-        .map(|entry| Request {
+        .map(|entry| Minted::new(entry.command.want.quantity()))
+        .collect()
+}
+
+/// What the transaction needs of each entry.
+pub fn requests<'a>(part: &'a [Entry], minted: &'a [Minted]) -> Vec<Request<'a>> {
+    part.iter()
+        .zip(minted)
+        .map(|(entry, minted)| Request {
             command: &entry.command,
             customer_id: entry
                 .customer_id
                 .expect("every buyer of a batch is identified before its transaction"),
+            minted,
         })
         .collect()
 }

@@ -74,10 +74,11 @@ fn cause_of(fault: &Fault) -> Cause {
 fn cause_of_code(code: &str) -> Cause {
     match code {
         "40001" | "40P01" => Cause::Conflict,
-        // lock_not_available, query_canceled; SQLITE_BUSY, SQLITE_LOCKED and their extended forms.
-        "55P03" | "57014" | "5" | "6" | "261" | "262" | "517" | "518" | "773" => Cause::TimedOut,
-        // A session ended by a timeout; a fail-over that left us on a standby; SQLITE_IOERR, SQLITE_FULL.
-        "25P03" | "25006" | "10" | "13" => Cause::Lost,
+        // lock_not_available, query_canceled.
+        "55P03" | "57014" => Cause::TimedOut,
+        // A session ended by a timeout; a fail-over that left us on a standby; a cached statement that a migration has
+        // outdated, which a new session prepares anew.
+        "25P03" | "25006" | "0A000" | "26000" => Cause::Lost,
         // Connection exceptions, insufficient resources, operator intervention, system errors.
         _ if ["08", "53", "57", "58"]
             .iter()
@@ -85,7 +86,21 @@ fn cause_of_code(code: &str) -> Cause {
         {
             Cause::Lost
         }
-        _ => Cause::Data,
+        _ => cause_of_sqlite_code(code),
+    }
+}
+
+/// SQLite's codes have fewer digits than a SQLSTATE; the primary code is in the low byte.
+fn cause_of_sqlite_code(code: &str) -> Cause {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => match number & 0xff {
+            // SQLITE_BUSY, SQLITE_LOCKED.
+            5 | 6 => Cause::TimedOut,
+            // SQLITE_IOERR, SQLITE_FULL: what a failed flush has left on disk is not known.
+            10 | 13 => Cause::Lost,
+            _ => Cause::Data,
+        },
+        Ok(_) | Err(_) => Cause::Data,
     }
 }
 
@@ -104,7 +119,12 @@ mod tests {
             ("53300", Cause::Lost),
             ("22021", Cause::Data),
             ("23514", Cause::Data),
+            ("0A000", Cause::Lost),
             ("5", Cause::TimedOut),
+            ("517", Cause::TimedOut),
+            ("13", Cause::Lost),
+            ("1034", Cause::Lost),
+            ("2067", Cause::Data),
             ("275", Cause::Data),
         ] {
             assert_eq!(cause_of_code(code), cause, "{code}");

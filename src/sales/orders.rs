@@ -2,14 +2,13 @@
 
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
-use super::{Sales, customers};
+use super::{Sales, customers, sql};
 use crate::{
     auth::Customer,
     entity::{order, order_item},
     fault::{Fault, Step},
     ids::{CustomerId, EventId, OrderId, OrderItemId},
     page::{Direction, Page, Slice},
-    store::bulk::is_one_of_pairs,
 };
 
 impl Sales {
@@ -69,14 +68,7 @@ impl Sales {
         &self,
         orders: &[(EventId, OrderId)],
     ) -> Result<Vec<order_item::Model>, Fault> {
-        let pairs = orders.iter().map(|(event, order)| (event.0, order.0));
-        order_item::Entity::find()
-            .filter(is_one_of_pairs(
-                self.store.backend(),
-                ("event_id", "order_id"),
-                pairs,
-            ))
-            .order_by_asc(order_item::Column::Id)
+        sql::read_order_items(self.store.backend(), orders)
             .all(self.store.reader())
             .await
             .step("reading order items")

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use crate::{
     entity::{event, idempotency_key, order, order_item, ticket, ticket_import::IS_SHOWN_SQLITE},
-    ids::{CustomerId, EventId, TicketId, TicketTypeId},
+    ids::{CustomerId, EventId, OrderId, TicketId, TicketTypeId},
     store::{
         bulk::{self, Kind, is_one_of_pairs},
         dialect::clock,
@@ -100,6 +100,32 @@ fn named(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::E
     }
 }
 
+/// How careful to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// A ticket's status says whether it is free.
+    Status,
+    /// The database has just refused a second owner, so some status lies: ask the order items too.
+    Owners,
+}
+
+impl Trust {
+    /// The condition that a ticket has no owner, where its status is not enough.
+    fn unowned(self) -> &'static str {
+        match self {
+            Self::Status => "TRUE",
+            Self::Owners => {
+                "NOT EXISTS (SELECT 1 FROM order_items WHERE order_items.event_id = tickets.event_id \
+                 AND order_items.ticket_id = tickets.id AND order_items.status = 'ACTIVE')"
+            }
+        }
+    }
+}
+
+/// Named one by one: a statement that is prepared must not change when a later release adds a column.
+const TICKET_COLUMNS: &str = "event_id, id, ticket_type_id, status, hold_id, held_until, section, row_label, seat_label, \
+     row_index, seat_index, is_accessible, import_id";
+
 /// How many tickets of a type are wanted without naming them.
 #[derive(Clone, Copy, Debug)]
 pub struct AnyOf {
@@ -110,16 +136,17 @@ pub struct AnyOf {
 
 /// Free tickets of each type, locked, as many as are wanted and can be had without waiting; none of `except`. A type must
 /// not be named twice: a transaction does not skip its own locks.
-pub fn pick_tickets(free: Free, wanted: &[AnyOf], except: &[TicketId]) -> Statement {
+pub fn pick_tickets(free: Free, wanted: &[AnyOf], except: &[TicketId], trust: Trust) -> Statement {
     let (condition, order) = free.postgres();
+    let unowned = trust.unowned();
     Statement::from_sql_and_values(
         DbBackend::Postgres,
         format!(
             "SELECT picked.* FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, ticket_type_id, quantity)
              CROSS JOIN LATERAL (
-                 SELECT * FROM tickets
+                 SELECT {TICKET_COLUMNS} FROM tickets
                  WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
-                     AND {condition} AND id <> ALL ($4::uuid[])
+                     AND {condition} AND {unowned} AND id <> ALL ($4::uuid[])
                  ORDER BY {order} LIMIT wanted.quantity
                  {PICK_LOCK}
              ) AS picked"
@@ -134,13 +161,19 @@ const PICK_LOCK: &str = "FOR UPDATE SKIP LOCKED";
 const PICK_LOCK: &str = "";
 
 /// As [`pick_tickets`], for one type: SQLite knows no `LATERAL`, and a statement there costs no round trip.
-pub fn pick_tickets_sqlite(free: Free, wanted: AnyOf, except: &[TicketId]) -> Statement {
+pub fn pick_tickets_sqlite(
+    free: Free,
+    wanted: AnyOf,
+    except: &[TicketId],
+    trust: Trust,
+) -> Statement {
     let (condition, order) = free.sqlite();
+    let unowned = trust.unowned();
     Statement::from_sql_and_values(
         DbBackend::Sqlite,
         format!(
-            "SELECT * FROM tickets
-             WHERE event_id = ? AND ticket_type_id = ? AND {condition} AND {IS_SHOWN_SQLITE}
+            "SELECT {TICKET_COLUMNS} FROM tickets
+             WHERE event_id = ? AND ticket_type_id = ? AND {condition} AND {unowned} AND {IS_SHOWN_SQLITE}
                  AND id NOT IN (SELECT unhex(value) FROM json_each(?))
              ORDER BY {order} LIMIT ?"
         ),
@@ -197,17 +230,18 @@ fn json_ids(ids: &[TicketId]) -> String {
 
 /// For each type, up to as many tickets as are wanted that are available as the last commit left them but are none of
 /// `ours`: somebody else has them locked, and they may come back.
-pub fn find_contested(wanted: &[AnyOf], ours: &[TicketId]) -> Statement {
+pub fn find_contested(wanted: &[AnyOf], ours: &[TicketId], trust: Trust) -> Statement {
+    let unowned = trust.unowned();
     Statement::from_sql_and_values(
         DbBackend::Postgres,
-        "SELECT wanted.event_id, wanted.ticket_type_id, contested.id
+        format!("SELECT wanted.event_id, wanted.ticket_type_id, contested.id
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, ticket_type_id, quantity)
          CROSS JOIN LATERAL (
              SELECT id FROM tickets
              WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
-                 AND status = 'AVAILABLE' AND id <> ALL ($4::uuid[])
+                 AND status = 'AVAILABLE' AND {unowned} AND id <> ALL ($4::uuid[])
              ORDER BY id LIMIT wanted.quantity
-         ) AS contested",
+         ) AS contested"),
         any_of_arrays(wanted).into_iter().chain([uuid_array(ours.iter().map(|id| id.0))]),
     )
 }
@@ -311,6 +345,23 @@ pub fn find_owned(
     order_item::Entity::find()
         .filter(order_item::Column::Status.eq(order_item::Status::Active))
         .filter(is_one_of_pairs(backend, ("event_id", "ticket_id"), pairs))
+}
+
+/// Orders by their ids.
+pub fn read_orders(backend: DbBackend, ids: &[(EventId, OrderId)]) -> Select<order::Entity> {
+    let pairs = ids.iter().map(|(event, order)| (event.0, order.0));
+    order::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+}
+
+/// The items of orders, in the order in which they were minted.
+pub fn read_order_items(
+    backend: DbBackend,
+    orders: &[(EventId, OrderId)],
+) -> Select<order_item::Entity> {
+    let pairs = orders.iter().map(|(event, order)| (event.0, order.0));
+    order_item::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "order_id"), pairs))
+        .order_by_asc(order_item::Column::Id)
 }
 
 /// Marks tickets sold.

@@ -18,14 +18,22 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    commit::{Blocker, Transaction, Trust},
-    desk::{self, Desk, Entry, Limits},
+    command::Want,
+    commit::{Blocker, Transaction, Wait},
+    desk::{self, Desk, Entry, Limits, SPLITS_OF_TIMED_OUT_MAX},
     failure::{Cause, Failure},
     lane::Lane,
+    sql::Trust,
 };
-use crate::{ids::EventId, store::Store};
+use crate::{
+    ids::{EventId, TicketId},
+    store::Store,
+};
 
-/// One wait for a lock. While it lasts, a command that wants several tickets may hold some of them: nobody else waits for
+/// A group's first wait for a lock: most locks are another batch's, and gone in a few milliseconds.
+const FIRST_SLICE: Duration = Duration::from_millis(50);
+
+/// A later one. While it lasts, a command that wants several tickets may hold some of them: nobody else waits for
 /// those longer than this.
 const SLICE: Duration = Duration::from_millis(250);
 
@@ -46,7 +54,7 @@ pub enum Late {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Blocked(Blocker),
-    /// A batch whose connection was lost.
+    /// A batch that failed as a whole.
     Batch(u64),
 }
 
@@ -61,6 +69,8 @@ pub struct Waiting {
     /// Permits to use a connection for waiting, and, of those, for a second time.
     permits: Semaphore,
     stubborn_permits: Semaphore,
+    /// Permits to wait for a gate: never behind those who wait for tickets.
+    gate_permits: Semaphore,
     lanes: Mutex<Vec<Lane>>,
     store: Arc<Store>,
     tasks: TaskTracker,
@@ -78,8 +88,10 @@ struct Room {
 
 impl Waiting {
     pub fn new(limits: &Limits, store: Arc<Store>) -> Self {
-        let lanes = limits.waiting_lanes.max(1);
+        let gate_lanes = (limits.waiting_lanes / 4).max(1);
+        let lanes = limits.waiting_lanes.saturating_sub(gate_lanes).max(1);
         Self {
+            gate_permits: Semaphore::new(gate_lanes),
             room: Mutex::default(),
             permits: Semaphore::new(lanes),
             // A quarter of the connections is left for those who wait for the first time.
@@ -102,17 +114,29 @@ impl Waiting {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection for waiting; the second time around, one of fewer.
-    async fn permits(
-        &self,
-        is_first_wait: bool,
-    ) -> (Option<SemaphorePermit<'_>>, SemaphorePermit<'_>) {
-        const OPEN: &str = "the semaphores of the waiting room are never closed";
-        let stubborn = match is_first_wait {
-            true => None,
-            false => Some(self.stubborn_permits.acquire().await.expect(OPEN)),
+    /// The permits to wait with a connection: another kind for gates, and one more for tickets the second time around.
+    async fn permits(&self, key: &Key, is_first_wait: bool) -> Vec<SemaphorePermit<'_>> {
+        let needed: &[&Semaphore] = match key {
+            Key::Blocked(Blocker::Gate(..)) => &[&self.gate_permits],
+            Key::Blocked(Blocker::Ticket(..) | Blocker::LastOf(..)) | Key::Batch(_)
+                if is_first_wait =>
+            {
+                &[&self.permits]
+            }
+            Key::Blocked(Blocker::Ticket(..) | Blocker::LastOf(..)) | Key::Batch(_) => {
+                &[&self.stubborn_permits, &self.permits]
+            }
         };
-        (stubborn, self.permits.acquire().await.expect(OPEN))
+        let mut permits = Vec::with_capacity(needed.len());
+        for semaphore in needed {
+            permits.push(
+                semaphore
+                    .acquire()
+                    .await
+                    .expect("the waiting room's semaphores are never closed"),
+            );
+        }
+        permits
     }
 
     fn take_lane(&self) -> Lane {
@@ -154,8 +178,8 @@ pub fn park(desk: &Arc<Desk>, entry: Entry, by: Blocker) {
     }
 }
 
-/// Lets a batch whose connection was lost wait as one.
-pub fn park_batch(desk: &Arc<Desk>, part: Vec<Entry>) {
+/// Lets a batch wait as one: its connection was lost, or it met a lock that none of its commands asked for.
+pub fn park_batch(desk: &Arc<Desk>, part: Vec<Entry>, late: Late) {
     let mut room = desk.waiting.room();
     room.batches_ever += 1;
     let key = Key::Batch(room.batches_ever);
@@ -165,16 +189,14 @@ pub fn park_batch(desk: &Arc<Desk>, part: Vec<Entry>) {
         if room.len >= desk.waiting.len_max && !entry.is_doubtful {
             refused.push(entry);
         } else {
-            is_started |= room.join(key.clone(), entry, Late::Unreachable);
+            is_started |= room.join(key.clone(), entry, late);
         }
     }
     if is_started {
         start(desk, key);
     }
     drop(room);
-    refused
-        .into_iter()
-        .for_each(|entry| entry.given_up(Late::Unreachable));
+    refused.into_iter().for_each(|entry| entry.given_up(late));
 }
 
 fn start(desk: &Arc<Desk>, key: Key) {
@@ -225,6 +247,34 @@ impl Room {
         taken
     }
 
+    /// Says what members of a group that are too late are told.
+    fn set_late(&mut self, key: &Key, late: Late) {
+        if let Some(group) = self.groups.get_mut(key) {
+            group.late = late;
+        }
+    }
+
+    /// The tickets that every member of a group wants: waiting for more would hold what others wait for.
+    fn wanted_by_all(&self, key: &Key) -> Vec<TicketId> {
+        let wants = self
+            .groups
+            .get(key)
+            .into_iter()
+            .flat_map(|group| &group.members);
+        let mut wants = wants.map(|entry| match &entry.command.want {
+            Want::Tickets(ids) => ids.as_slice(),
+            Want::AnyOf { .. } => &[],
+        });
+        let Some(first) = wants.next() else {
+            return Vec::new();
+        };
+        // Ids are in order in every command.
+        wants.fold(first.to_vec(), |mut common, ids| {
+            common.retain(|id| ids.binary_search(id).is_ok());
+            common
+        })
+    }
+
     /// Removes members whose deadline has passed, and the group itself when none is left. The next deadline of the others.
     fn prune(&mut self, key: &Key) -> (Vec<Entry>, Late, Option<Instant>) {
         let Some(group) = self.groups.get_mut(key) else {
@@ -273,21 +323,23 @@ async fn wait(desk: Arc<Desk>, key: Key) {
         let Some(next_deadline) = next_deadline else {
             return;
         };
-        let Ok(_permits) =
-            tokio::time::timeout_at(next_deadline, waiting.permits(is_first_wait)).await
+        let Ok(permits) =
+            tokio::time::timeout_at(next_deadline, waiting.permits(&key, is_first_wait)).await
         else {
             continue;
         };
         let mut lane = waiting.take_lane();
-        let outcome = attempt(&desk, &mut lane, &key).await;
+        let slice = if is_first_wait { FIRST_SLICE } else { SLICE };
+        let outcome = attempt(&desk, &mut lane, &key, slice).await;
         if let Err(failure) = &outcome
             && failure.cause != Cause::TimedOut
         {
             tracing::warn!(cause = ?failure.cause, error = %failure.fault.source, "{} failed for those who wait", failure.fault.step);
             lane.discard();
+            waiting.room().set_late(&key, Late::Unreachable);
         }
         waiting.return_lane(lane);
-        drop(_permits);
+        drop(permits);
         is_first_wait = false;
         if waiting
             .room()
@@ -301,15 +353,29 @@ async fn wait(desk: Arc<Desk>, key: Key) {
 }
 
 /// One wait, and if it ends well, one transaction for the group.
-async fn attempt(desk: &Arc<Desk>, lane: &mut Lane, key: &Key) -> Result<(), Failure> {
+async fn attempt(
+    desk: &Arc<Desk>,
+    lane: &mut Lane,
+    key: &Key,
+    slice: Duration,
+) -> Result<(), Failure> {
     let db = lane.connection().await?;
-    let blocker = match key {
-        Key::Blocked(blocker) => Some(blocker.clone()),
+    let wait = match key {
+        Key::Blocked(Blocker::Gate(event_id, customer_id)) => {
+            Some(Wait::Gate(*event_id, *customer_id))
+        }
+        Key::Blocked(Blocker::Ticket(event_id, _)) => Some(Wait::Tickets(
+            *event_id,
+            desk.waiting.room().wanted_by_all(key),
+        )),
+        Key::Blocked(Blocker::LastOf(event_id, ticket_type_id)) => {
+            Some(Wait::LastOf(*event_id, *ticket_type_id))
+        }
         Key::Batch(_) => first_gate(desk, &db, key).await?,
     };
     let tx = Transaction::begin(&db).await?;
-    if let Some(blocker) = blocker
-        && let Err(failure) = tx.wait_for(&blocker, SLICE).await
+    if let Some(wait) = wait
+        && let Err(failure) = tx.wait_for(&wait, slice).await
     {
         if failure.cause == Cause::TimedOut {
             tx.roll_back().await?;
@@ -317,10 +383,14 @@ async fn attempt(desk: &Arc<Desk>, lane: &mut Lane, key: &Key) -> Result<(), Fai
         return Err(failure);
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
-    match tx.settle(&desk::requests(&part), Trust::Status).await {
+    let minted = desk::mint(&part);
+    match tx
+        .settle(&desk::requests(&part, &minted), Trust::Status)
+        .await
+    {
         Ok(settled) => desk.answer(part, settled),
         Err(failure) => {
-            let mut splits_left = 0;
+            let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
             let parts = desk
                 .recover(lane, part, Trust::Status, failure, &mut splits_left)
                 .await;
@@ -335,7 +405,7 @@ async fn first_gate(
     desk: &Arc<Desk>,
     db: &sea_orm::DatabaseConnection,
     key: &Key,
-) -> Result<Option<Blocker>, Failure> {
+) -> Result<Option<Wait>, Failure> {
     let mut members = {
         let mut room = desk.waiting.room();
         match room.groups.get_mut(key) {
@@ -347,7 +417,7 @@ async fn first_gate(
     let identified = desk.identify(db, &mut members).await;
     let gate = members
         .first()
-        .and_then(|entry| Some(Blocker::Gate(entry.command.event_id, entry.customer_id?)));
+        .and_then(|entry| Some(Wait::Gate(entry.command.event_id, entry.customer_id?)));
     if let Some(group) = desk.waiting.room().groups.get_mut(key) {
         group.members = members;
     }

@@ -14,6 +14,7 @@ mod callers;
 mod catalogue;
 mod database;
 mod demo;
+mod faults;
 mod http;
 mod idempotency;
 mod lifecycle;
