@@ -17,7 +17,7 @@ pub mod server;
 use std::time::{Duration, Instant};
 
 pub use self::{
-    client::{Answer, Client, Order, Outcome},
+    client::{Client, Order, Outcome},
     database::Database,
     server::Server,
 };

@@ -8,8 +8,8 @@ use rowlock::auth::{Role, Tokens};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Client, Database, Server,
-    client::{mutation, tokens},
+    Client, Database, Server,
+    client::{Answer, mutation, tokens},
     seed,
     server::JWT_SECRET,
 };

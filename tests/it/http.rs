@@ -8,8 +8,8 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Database, Outcome, Server,
-    client::{PURCHASE_TICKET, tokens},
+    Database, Outcome, Server,
+    client::{Answer, PURCHASE_TICKET, tokens},
     database::admin,
     eventually, rows, seed,
 };

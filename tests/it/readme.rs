@@ -44,7 +44,7 @@ fn known() -> Vec<(&'static [&'static str], Run)> {
         ),
         (
             &["rowlock token --role customer --subject ada --for 12h"],
-            Run::Here(|| Box::pin(std::future::ready(token_is_good()))),
+            Run::Here(|| Box::pin(async { token_is_good() })),
         ),
         (
             &["POSTGRES_PASSWORD=… ROWLOCK_JWT_SECRET=… docker compose up"],

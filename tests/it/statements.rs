@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, Database, Server, eventually, rows, seed};
+use crate::harness::{Client, Database, Server, client::Answer, eventually, rows, seed};
 
 /// An answered request is in the log at once; this is for a machine that is busy elsewhere.
 const LOGGED_WITHIN: Duration = Duration::from_secs(5);
@@ -94,6 +94,17 @@ async fn count(
     least
 }
 
+/// Two fields of different depth that want the same kind of object are read together or not, as time has it. A list that
+/// were read row by row would cost a statement more for each of its rows, and all lists here grow by more than this.
+const BY_CHANCE_MAX: usize = 2;
+
+fn assert_no_growth(one: usize, many: usize) {
+    assert!(
+        many <= one + BY_CHANCE_MAX,
+        "{one} statements for a short list, {many} for a long one"
+    );
+}
+
 on_both_databases! {
     async fn a_list_of_events_costs_the_same_whatever_its_length(database: Database) {
         const EVENTS: &str = "{ events(first: 50) { nodes {
@@ -116,7 +127,7 @@ on_both_databases! {
             add_event(&["A", "B", "C"]).await;
         }
         let many = count(&server, &client, EVENTS, json!({}), 4 + 6 * 8).await;
-        assert_eq!(many, one);
+        assert_no_growth(one, many);
     }
 
     async fn a_page_of_tickets_costs_the_same_whatever_its_length(database: Database) {
@@ -134,7 +145,7 @@ on_both_databases! {
         }
         let one = count(&server, &client, TICKETS, json!({ "id": event.id, "first": 1 }), 1 + 3).await;
         let many = count(&server, &client, TICKETS, json!({ "id": event.id, "first": 24 }), 1 + 24 * 3).await;
-        assert_eq!(many, one);
+        assert_no_growth(one, many);
     }
 
     async fn ones_orders_cost_the_same_however_many_they_are(database: Database) {
@@ -154,7 +165,7 @@ on_both_databases! {
         // The latest is of three tickets; eight in all are of sixteen.
         let one = count(&server, &ada, ORDERS, json!({ "first": 1 }), 2 + 3 * 3).await;
         let many = count(&server, &ada, ORDERS, json!({ "first": 100 }), 8 * 2 + 16 * 3).await;
-        assert_eq!(many, one);
+        assert_no_growth(one, many);
     }
 
     async fn nodes_of_a_kind_are_read_together(database: Database) {
@@ -165,7 +176,7 @@ on_both_databases! {
         let ids = event.ticket_ids();
         let one = count(&server, &client, NODES, json!({ "ids": ids[..1] }), 1).await;
         let many = count(&server, &client, NODES, json!({ "ids": ids }), 50).await;
-        assert_eq!(many, one);
+        assert_no_growth(one, many);
     }
 
     async fn an_introspection_asks_the_database_nothing(database: Database) {
