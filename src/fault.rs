@@ -41,8 +41,9 @@ impl Fault {
             return true;
         }
         let runtime = match &self.source {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::Internal(_)) => return true,
-            DbErr::Conn(e) | DbErr::Exec(e) | DbErr::Query(e) => e,
+            // Whatever the reason, no connection is none.
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return true,
+            DbErr::Exec(e) | DbErr::Query(e) => e,
             _ => return false,
         };
         let RuntimeErr::SqlxError(error) = runtime else {

@@ -64,6 +64,8 @@ fn cause_of(fault: &Fault) -> Cause {
         return Cause::SecondOwner;
     }
     match fault.database_code() {
+        // Starting up, shutting down, too many connections, or a password that was changed: no connection is none.
+        Some(_) if matches!(fault.source, DbErr::Conn(_)) => Cause::Lost,
         Some(code) => cause_of_code(&code),
         None if fault.is_unreachable() => Cause::Lost,
         None => Cause::Data,

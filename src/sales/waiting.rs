@@ -317,6 +317,7 @@ async fn wait(desk: Arc<Desk>, key: Key) {
     let waiting = &desk.waiting;
     let _closing = Closing { waiting, key: &key };
     let mut is_first_wait = true;
+    let mut has_failed = false;
     loop {
         let (too_late, late, next_deadline) = waiting.room().prune(&key);
         too_late.into_iter().for_each(|entry| entry.given_up(late));
@@ -334,7 +335,14 @@ async fn wait(desk: Arc<Desk>, key: Key) {
         if let Err(failure) = &outcome
             && failure.cause != Cause::TimedOut
         {
-            tracing::warn!(cause = ?failure.cause, error = %failure.fault.source, "{} failed for those who wait", failure.fault.step);
+            // Once for a group: it tries again every few milliseconds until its deadline.
+            if !has_failed {
+                tracing::warn!(
+                    cause = ?failure.cause, error = %failure.fault.source,
+                    "{} failed for those who wait", failure.fault.step
+                );
+            }
+            has_failed = true;
             lane.discard();
             waiting.room().set_late(&key, Late::Unreachable);
         }
