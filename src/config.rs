@@ -64,7 +64,7 @@ pub struct DatabaseConfig {
         long,
         env = "ROWLOCK_DATABASE_CONNECTIONS",
         value_name = "N",
-        default_value = "16", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
 }
 
@@ -140,7 +140,7 @@ pub struct DeskConfig {
         long,
         env = "ROWLOCK_WAITING_LANES",
         value_name = "N",
-        default_value = "16"
+        default_value = "12"
     )]
     pub waiting_lanes: NonZeroUsize,
 
@@ -186,6 +186,15 @@ pub struct HttpConfig {
         default_value = "262144"
     )]
     pub body_len: usize,
+
+    /// Connections at the same time; more wait until one ends. About 10 KiB each
+    #[arg(
+        long,
+        env = "ROWLOCK_CONNECTIONS",
+        value_name = "N",
+        default_value = "10000"
+    )]
+    pub connections: NonZeroUsize,
 
     /// Milliseconds after which a request is given up. Longer than --sale-deadline-ms, so that a sale says itself what
     /// became of it

@@ -5,13 +5,13 @@ use std::{fmt::Debug, net::SocketAddr, path::Path, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::BASE64;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use crate::{
     auth::{Account, Caller, KeyError, Organizer, Role, TokenError, Tokens},
     catalogue::{self, Answer, NewEvent, NewTicketType, SeatRow, Seats, TicketFilter},
     entity::{event, ticket, ticket_type::Admission},
-    fault::Fault,
+    fault::{Fault, Step},
     graphql::{Domain, global_id::GlobalId},
     ids::{EventId, TicketId, TicketTypeId},
     page::{Direction, Page},
@@ -39,9 +39,7 @@ const NOT_YET: &str = "winter-premiere";
 pub enum DemoError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(
-        "this database holds events that are not the demo's; --fresh would delete them, so name another database"
-    )]
+    #[error("this database holds events that are not the demo's; name another one")]
     NotADemo,
     #[error("an earlier demo was interrupted while it was made; start over with --fresh")]
     Incomplete,
@@ -51,7 +49,7 @@ pub enum DemoError {
     Database {
         step: &'static str,
         #[source]
-        source: sea_orm::DbErr,
+        source: DbErr,
     },
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -93,18 +91,7 @@ pub async fn forget(url: &DatabaseUrl) -> Result<(), DemoError> {
         if !is_migrated {
             return Ok(());
         }
-        let foreign = Statement::from_sql_and_values(
-            connection.get_database_backend(),
-            "SELECT 1 FROM events JOIN organizers ON organizers.id = events.organizer_id
-             WHERE organizers.subject <> $1 LIMIT 1",
-            [ORGANIZER.into()],
-        );
-        if connection
-            .query_one_raw(foreign)
-            .await
-            .map_err(failed)?
-            .is_some()
-        {
+        if holds_others(connection).await.map_err(failed)? {
             return Err(DemoError::NotADemo);
         }
         Migrator::down(connection, None).await.map_err(failed)
@@ -114,11 +101,27 @@ pub async fn forget(url: &DatabaseUrl) -> Result<(), DemoError> {
     result
 }
 
+/// Whether there are events that are not the demo's.
+async fn holds_others(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let others = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "SELECT 1 FROM events JOIN organizers ON organizers.id = events.organizer_id
+         WHERE organizers.subject <> $1 LIMIT 1",
+        [ORGANIZER.into()],
+    );
+    Ok(db.query_one_raw(others).await?.is_some())
+}
+
 /// Makes the demo's events, unless they are there.
 ///
 /// # Errors
 /// When the database fails, or an earlier demo was interrupted.
 pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
+    let step = "looking for other events";
+    let reader = domain.store.reader();
+    if holds_others(reader).await.step(step)? {
+        return Err(DemoError::NotADemo);
+    }
     let organizer = organizer(tokens)?;
     let caller = Caller::Organizer(organizer.clone());
     let mut found = 0;

@@ -4,6 +4,7 @@
 //! the request's id.
 
 mod answer;
+mod connections;
 mod graphql;
 mod health;
 mod request_id;
@@ -17,16 +18,20 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
+use self::connections::Connections;
 use crate::{
     auth::Tokens,
     config::HttpConfig,
     graphql::{Domain, Schema, fault::Code},
 };
 
-/// How long a request under way at the server's end may go on after the desk has answered all it had.
+/// What is left to do at the very end has at least this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Everything a request may need.
@@ -58,35 +63,29 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
-    let (stop, stopped) = tokio::sync::watch::channel(false);
     let Domain { store, sales } = app.domain.clone();
     let grace = Duration::from_millis(app.config.shutdown_ms);
-    let until_stopped = async move {
-        let mut stopped = stopped;
-        // The sender lives until the end of this function.
-        let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
-    };
-    let server = axum::serve(listener, routes(app))
-        .with_graceful_shutdown(until_stopped)
-        .into_future();
-    tokio::pin!(server);
+    let connections_max = app.config.connections.get();
+    let mut server = Connections::new(routes(app), connections_max);
 
     let is_asked = tokio::select! {
-        served = &mut server => return served.map(|()| End::Asked),
+        failed = server.accept(&listener) => return Err(failed),
         () = shutdown => true,
         () = sales.ended() => false,
     };
+    drop(listener);
     tracing::info!("ending: no new requests, those under way are answered");
-    let _ = stop.send(true);
+    let begin = Instant::now();
+    let grace = if is_asked { grace } else { LAST_ANSWERS };
+    // Requests that are being read may still become sales, so that the desk closes after them.
+    let is_served = timeout_at(begin + grace, server.finish()).await.is_ok();
+    sales.close();
     if !is_asked {
-        let _ = tokio::time::timeout(LAST_ANSWERS, &mut server).await;
         return Ok(End::DeskBroken);
     }
-    // Requests that are being read may still become sales, so that the desk closes after them.
-    let is_served = tokio::time::timeout(grace, &mut server).await.is_ok();
-    sales.close();
     let drained = async { tokio::join!(sales.ended(), store.drain()) };
-    let is_drained = tokio::time::timeout(grace, drained).await.is_ok();
+    let drained_by = (begin + grace).max(Instant::now() + LAST_ANSWERS);
+    let is_drained = timeout_at(drained_by, drained).await.is_ok();
     Ok(if is_served && is_drained {
         End::Asked
     } else {

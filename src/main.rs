@@ -189,8 +189,7 @@ async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
     }
     let app = open(config, store, tokens).await?;
     let listener = listen(config).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    serve(listener, app).await
+    serve(listener, app, "").await
 }
 
 async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> {
@@ -212,12 +211,9 @@ async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> 
     let store = Arc::new(Store::connect(&url, config.database.database_connections).await?);
     let app = open(&config, store, tokens).await?;
     demo::fill(&app.domain, &app.tokens).await?;
-    println!(
-        "{}",
-        demo::introduce(listener.local_addr()?, &url, &app.domain, &app.tokens).await?
-    );
-    println!("listening on http://{}", listener.local_addr()?);
-    serve(listener, app).await
+    let address = listener.local_addr()?;
+    let introduction = demo::introduce(address, &url, &app.domain, &app.tokens).await?;
+    serve(listener, app, &format!("{introduction}\n")).await
 }
 
 /// Opens the desk and puts everything together.
@@ -242,8 +238,13 @@ async fn listen(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn serve(listener: TcpListener, app: App) -> Result<ExitCode, Failure> {
-    Ok(match http::serve(listener, app, asked_to_end()).await? {
+async fn serve(listener: TcpListener, app: App, introduction: &str) -> Result<ExitCode, Failure> {
+    let asked = asked_to_end()?;
+    println!(
+        "{introduction}listening on http://{}",
+        listener.local_addr()?
+    );
+    Ok(match http::serve(listener, app, asked).await? {
         End::Asked => {
             tracing::info!("ended: everything accepted was answered");
             ExitCode::SUCCESS
@@ -263,15 +264,17 @@ async fn serve(listener: TcpListener, app: App) -> Result<ExitCode, Failure> {
     })
 }
 
-/// SIGTERM or Ctrl-C.
-async fn asked_to_end() {
+/// SIGTERM or Ctrl-C, caught from this call on: before anybody is told that the server listens.
+fn asked_to_end() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be caught");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be caught");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn database_url(config: &DatabaseConfig) -> Result<DatabaseUrl, Failure> {

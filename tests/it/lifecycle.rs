@@ -12,6 +12,9 @@ use crate::harness::{
 /// A server that nobody keeps waiting ends in far less; `--shutdown-ms` is 15 seconds.
 const END_MAX: Duration = Duration::from_secs(10);
 
+/// The headers of a request may take ten seconds, the end fifteen.
+const HALF_REQUEST_END_MAX: Duration = Duration::from_secs(14);
+
 /// Purchases in flight.
 const AT_ONCE: usize = 60;
 
@@ -372,4 +375,29 @@ fn the_help_names_every_option_with_its_variable() {
         .count();
     let variables = help.matches("[env: ROWLOCK_").count();
     assert_eq!(options, variables, "every option has a variable:\n{help}");
+}
+
+/// A client that begins a request and never ends it keeps neither its connection nor the server's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_does_not_keep_the_server_from_ending() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let database = Database::sqlite().await;
+    let mut server = Server::start(&database).await;
+    let address = server.url().strip_prefix("http://").unwrap();
+    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
+    half.write_all(b"POST /graphql HTTP/1.1\r\nhost: here\r\ncontent-")
+        .await
+        .unwrap();
+    // The server has accepted it when it has answered a later one.
+    server
+        .client()
+        .send("{ __typename }", serde_json::json!({}))
+        .await;
+
+    server.terminate();
+    let status = server.wait_exit(HALF_REQUEST_END_MAX).await;
+    assert!(status.success(), "{status}");
+    let mut rest = Vec::new();
+    // Closed with or without a word.
+    let _ = half.read_to_end(&mut rest).await;
 }
