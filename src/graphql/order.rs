@@ -17,9 +17,9 @@ use super::{
     page::{self, Cursor, Key},
 };
 use crate::{
-    auth::{Account, Caller, Customer},
+    auth::{Account, Caller},
     entity::{order, order_item},
-    ids::{EventId, OrderId, OrderItemId},
+    ids::{CustomerId, EventId, OrderId, OrderItemId},
     money::Currency,
     page::Slice,
     sales::PlacedOrder,
@@ -46,9 +46,12 @@ impl OrderQuery {
 }
 
 async fn find_order(ctx: &Context<'_>, id: &ID) -> Result<Option<Order>> {
-    let customer = caller(ctx).customer()?;
+    caller(ctx).customer()?;
     match GlobalId::require(id)? {
-        GlobalId::Order(event_id, order_id) => Order::of(ctx, customer, event_id, order_id).await,
+        GlobalId::Order(event_id, order_id) => {
+            let row = load(ctx).load_one((event_id, order_id)).await?;
+            Ok(row.map(Order::from))
+        }
         _ => Ok(None),
     }
 }
@@ -184,25 +187,6 @@ impl Order {
     }
 }
 
-impl Order {
-    /// The customer's order with this id, if there is one.
-    pub async fn of(
-        ctx: &Context<'_>,
-        customer: &Customer,
-        event_id: EventId,
-        order_id: OrderId,
-    ) -> Result<Option<Self>> {
-        let sales = &domain(ctx).sales;
-        let Some(customer_id) = sales.customer_id(customer).await? else {
-            return Ok(None);
-        };
-        Ok(sales
-            .order(customer_id, event_id, order_id)
-            .await?
-            .map(Self::from))
-    }
-}
-
 impl From<order::Model> for Order {
     fn from(row: order::Model) -> Self {
         Self { row, items: None }
@@ -274,26 +258,60 @@ impl OrderItem {
     }
 }
 
-impl OrderItem {
-    /// The item with this id, if it is of an order of the customer's.
-    pub async fn of(
-        ctx: &Context<'_>,
-        customer: &Customer,
-        event_id: EventId,
-        item_id: OrderItemId,
-    ) -> Result<Option<Self>> {
-        let sales = &domain(ctx).sales;
-        let Some(customer_id) = sales.customer_id(customer).await? else {
-            return Ok(None);
-        };
-        Ok(sales.item(customer_id, event_id, item_id).await?.map(Self))
-    }
-}
-
 fn money(minor: i64, currency: &str) -> Result<Money> {
     let currency = Currency::from_code(currency)
         .ok_or_else(|| super::fault::Code::Internal.error("the order has an unknown currency"))?;
     Ok(crate::money::Money { minor, currency }.into())
+}
+
+/// The caller's own orders by id.
+impl Loader<(EventId, OrderId)> for Reader {
+    type Value = order::Model;
+    type Error = Error;
+
+    async fn load(
+        &self,
+        ids: &[(EventId, OrderId)],
+    ) -> Result<HashMap<(EventId, OrderId), order::Model>, Error> {
+        let Some(customer_id) = self.customer_id().await? else {
+            return Ok(HashMap::new());
+        };
+        let rows = self.sales.orders_by_ids(customer_id, ids).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| ((row.event_id, row.id), row))
+            .collect())
+    }
+}
+
+/// Items of the caller's own orders by id.
+impl Loader<(EventId, OrderItemId)> for Reader {
+    type Value = order_item::Model;
+    type Error = Error;
+
+    async fn load(
+        &self,
+        ids: &[(EventId, OrderItemId)],
+    ) -> Result<HashMap<(EventId, OrderItemId), order_item::Model>, Error> {
+        let Some(customer_id) = self.customer_id().await? else {
+            return Ok(HashMap::new());
+        };
+        let rows = self.sales.items_by_ids(customer_id, ids).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| ((row.event_id, row.id), row))
+            .collect())
+    }
+}
+
+impl Reader {
+    /// None of a caller who is no customer, or has never bought anything.
+    async fn customer_id(&self) -> Result<Option<CustomerId>, Error> {
+        match &self.caller {
+            Caller::Customer(customer) => Ok(self.sales.customer_id(customer).await?),
+            Caller::Anonymous | Caller::Organizer(_) => Ok(None),
+        }
+    }
 }
 
 /// Key of all items of an order. Whoever holds an order may see its items.

@@ -1,5 +1,7 @@
 //! Reading orders: what was sold, as it is now. A customer's own and nobody else's.
 
+use std::collections::HashSet;
+
 use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::{Sales, customers, sql};
@@ -9,6 +11,7 @@ use crate::{
     fault::{Fault, Step},
     ids::{CustomerId, EventId, OrderId, OrderItemId},
     page::{Direction, Page, Slice},
+    store::bulk::is_one_of_pairs,
 };
 
 impl Sales {
@@ -23,18 +26,17 @@ impl Sales {
         }
     }
 
-    /// One order, if it is this customer's.
-    pub async fn order(
+    /// Those of these orders that are this customer's, in no order.
+    pub async fn orders_by_ids(
         &self,
         customer_id: CustomerId,
-        event_id: EventId,
-        id: OrderId,
-    ) -> Result<Option<order::Model>, Fault> {
-        order::Entity::find_by_id((event_id, id))
+        ids: &[(EventId, OrderId)],
+    ) -> Result<Vec<order::Model>, Fault> {
+        sql::read_orders(self.store.backend(), ids)
             .filter(order::Column::CustomerId.eq(customer_id))
-            .one(self.store.reader())
+            .all(self.store.reader())
             .await
-            .step("reading an order")
+            .step("reading orders")
     }
 
     /// A page of the customer's orders, latest first: their ids are in the order of time.
@@ -74,19 +76,31 @@ impl Sales {
             .step("reading order items")
     }
 
-    /// One item, if its order is this customer's.
-    pub async fn item(
+    /// Those of these items whose orders are this customer's, in no order.
+    pub async fn items_by_ids(
         &self,
         customer_id: CustomerId,
-        event_id: EventId,
-        id: OrderItemId,
-    ) -> Result<Option<order_item::Model>, Fault> {
-        let item = order_item::Entity::find_by_id((event_id, id))
-            .one(self.store.reader())
+        ids: &[(EventId, OrderItemId)],
+    ) -> Result<Vec<order_item::Model>, Fault> {
+        let pairs = ids.iter().map(|(event, item)| (event.0, item.0));
+        let items = order_item::Entity::find()
+            .filter(is_one_of_pairs(
+                self.store.backend(),
+                ("event_id", "id"),
+                pairs,
+            ))
+            .all(self.store.reader())
             .await
-            .step("reading an order item")?;
-        let Some(item) = item else { return Ok(None) };
-        let order = self.order(customer_id, event_id, item.order_id).await?;
-        Ok(order.map(|_| item))
+            .step("reading order items by id")?;
+        let orders: Vec<_> = items
+            .iter()
+            .map(|item| (item.event_id, item.order_id))
+            .collect();
+        let own = self.orders_by_ids(customer_id, &orders).await?;
+        let own: HashSet<OrderId> = own.iter().map(|order| order.id).collect();
+        Ok(items
+            .into_iter()
+            .filter(|item| own.contains(&item.order_id))
+            .collect())
     }
 }
