@@ -38,8 +38,11 @@ use crate::store::Store;
 /// Seconds after which a refusal for want of a lock or of room may be tried again.
 pub const RETRY_AFTER_SECS: u32 = 1;
 
-/// Tickets that commands at the desk may name on average: 160 bytes each of them.
-const TICKETS_PER_COMMAND: usize = 10;
+/// A command that names no more tickets than this is small: it takes nothing from the room of the large ones.
+const SMALL_COMMAND_TICKETS: usize = 10;
+
+/// What the room of the large commands may be at most: some 160 MB of ids.
+const ROOM_MAX: usize = 10_000_000;
 
 /// What became of a purchase.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +70,8 @@ pub enum SaleFault {
 
 /// A handle to the desk.
 pub struct Sales {
-    /// A permit for each ticket that the commands at the desk name: a few large orders must not fill the memory.
+    /// A permit for each ticket by which a command is large: many large orders must not fill the memory, nor keep small
+    /// ones out.
     room: Arc<Semaphore>,
     queue: mpsc::Sender<Entry>,
     limits: Limits,
@@ -100,9 +104,7 @@ impl Sales {
                 runtime.block_on(desk.serve(lane, commands, closed));
             })?;
         Ok(Self {
-            room: Arc::new(Semaphore::new(
-                limits.queue_len_max.saturating_mul(TICKETS_PER_COMMAND),
-            )),
+            room: Arc::new(Semaphore::new(room_len(&limits))),
             queue,
             limits,
             store,
@@ -117,9 +119,14 @@ impl Sales {
     /// # Errors
     /// See [`SaleFault`].
     pub async fn purchase(&self, command: Command) -> Result<Outcome, SaleFault> {
-        let weight = u32::try_from(command.want.named_len().max(1)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(weight);
-        let room = room.map_err(|_| SaleFault::Overloaded)?;
+        let excess = command
+            .want
+            .named_len()
+            .saturating_sub(SMALL_COMMAND_TICKETS);
+        let excess = u32::try_from(excess).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room)
+            .try_acquire_many_owned(excess)
+            .map_err(|_| SaleFault::Overloaded)?;
         let (entry, answer) = Entry::new(command, Instant::now() + self.limits.deadline, room);
         self.queue
             .try_send(entry)
@@ -153,6 +160,14 @@ impl Sales {
     pub fn is_open(&self) -> bool {
         !*self.ended.borrow() && !self.queue.is_closed()
     }
+}
+
+/// Room for as many tickets as all commands would name if all were small, and for one order of any size.
+fn room_len(limits: &Limits) -> usize {
+    let commands = limits.queue_len_max.saturating_add(limits.waiting_len_max);
+    commands
+        .saturating_mul(SMALL_COMMAND_TICKETS)
+        .clamp(command::TICKETS_PER_ORDER_MAX, ROOM_MAX)
 }
 
 struct Ending(watch::Sender<bool>);

@@ -37,6 +37,9 @@ pub const SPLITS_OF_TIMED_OUT_MAX: u32 = 6;
 /// not come back in step.
 const BACKOFF_MAX: Duration = Duration::from_millis(50);
 
+/// After so many failures the time between two attempts grows no more: half a second.
+const BACKOFFS_MAX: u32 = 10;
+
 /// What the desk allows.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -53,7 +56,7 @@ pub struct Limits {
 }
 
 /// Tickets that one batch names, so that a few large orders do not make everybody wait.
-const BATCH_TICKETS_MAX: usize = 2_000;
+pub const BATCH_TICKETS_MAX: usize = 2_000;
 
 /// A command at the desk, and the slot in which its buyer waits.
 pub struct Entry {
@@ -62,6 +65,8 @@ pub struct Entry {
     pub deadline: Instant,
     /// A commit of this command was lost: it may have happened.
     pub is_doubtful: bool,
+    /// Attempts that failed on the database's side.
+    pub failures: u32,
     reply: oneshot::Sender<Result<Outcome, SaleFault>>,
     _room: OwnedSemaphorePermit,
 }
@@ -79,6 +84,7 @@ impl Entry {
                 customer_id: None,
                 deadline,
                 is_doubtful: false,
+                failures: 0,
                 reply,
                 _room: room,
             },
@@ -160,7 +166,7 @@ impl Desk {
     pub async fn settle(self: &Arc<Self>, lane: &mut Lane, mut parts: Vec<(Vec<Entry>, Trust)>) {
         let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
         while let Some((part, trust)) = parts.pop() {
-            let mut part = give_up_late(part, Late::Queued);
+            let mut part = give_up_late(part);
             if part.is_empty() {
                 continue;
             }
@@ -246,10 +252,16 @@ impl Desk {
         splits_left: &mut u32,
     ) -> Vec<(Vec<Entry>, Trust)> {
         let len = part.len();
-        tracing::warn!(
-            batch.len = len, cause = ?failure.cause, commit_unknown = failure.is_commit_unknown, error = %failure.fault.source,
-            "{} failed for a batch of {len}", failure.fault.step
-        );
+        // Once for a batch: it may be tried again many times before its deadline.
+        if part.iter().all(|entry| entry.failures == 0) {
+            tracing::warn!(
+                batch.len = len, cause = ?failure.cause, commit_unknown = failure.is_commit_unknown,
+                error = %failure.fault.source, "{} failed for a batch of {len}", failure.fault.step
+            );
+        }
+        for entry in &mut part {
+            entry.failures = entry.failures.saturating_add(1);
+        }
         match failure.cause {
             Cause::Lost => {
                 lane.discard();
@@ -261,7 +273,7 @@ impl Desk {
                 Vec::new()
             }
             Cause::Conflict => {
-                back_off().await;
+                back_off(1).await;
                 vec![(part, trust)]
             }
             Cause::SecondOwner if trust == Trust::Status => vec![(part, Trust::Owners)],
@@ -307,11 +319,18 @@ pub fn requests<'a>(part: &'a [Entry], minted: &'a [Minted]) -> Vec<Request<'a>>
 }
 
 /// Withdraws commands whose deadline has passed, before any lock is taken for them.
-pub fn give_up_late(part: Vec<Entry>, late: Late) -> Vec<Entry> {
+pub fn give_up_late(part: Vec<Entry>) -> Vec<Entry> {
     let now = Instant::now();
     let (in_time, too_late): (Vec<Entry>, Vec<Entry>) =
         part.into_iter().partition(|entry| now < entry.deadline);
-    too_late.into_iter().for_each(|entry| entry.given_up(late));
+    for entry in too_late {
+        let late = if entry.failures == 0 {
+            Late::Queued
+        } else {
+            Late::Contended
+        };
+        entry.given_up(late);
+    }
     in_time
 }
 
@@ -321,6 +340,7 @@ fn halves(mut part: Vec<Entry>, trust: Trust) -> Vec<(Vec<Entry>, Trust)> {
     vec![(second, trust), (part, trust)]
 }
 
-pub async fn back_off() {
-    tokio::time::sleep(BACKOFF_MAX.mul_f64(rand::random_range(0.5..1.0))).await;
+pub async fn back_off(failures: u32) {
+    let factor = f64::from(failures.clamp(1, BACKOFFS_MAX)) * rand::random_range(0.5..1.0);
+    tokio::time::sleep(BACKOFF_MAX.mul_f64(factor)).await;
 }

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     command::Want,
     commit::{Blocker, Transaction, Wait},
-    desk::{self, Desk, Entry, Limits, SPLITS_OF_TIMED_OUT_MAX},
+    desk::{self, BATCH_TICKETS_MAX, Desk, Entry, Limits, SPLITS_OF_TIMED_OUT_MAX},
     failure::{Cause, Failure},
     lane::Lane,
     sql::Trust,
@@ -33,8 +33,8 @@ use crate::{
 /// A group's first wait for a lock: most locks are another batch's, and gone in a few milliseconds.
 const FIRST_SLICE: Duration = Duration::from_millis(50);
 
-/// A later one. While it lasts, a command that wants several tickets may hold some of them: nobody else waits for
-/// those longer than this.
+/// A later one. While it lasts, a command that wants several tickets may hold some of them; several such commands may do
+/// so one after the other.
 const SLICE: Duration = Duration::from_millis(250);
 
 /// What a command that is given up is told.
@@ -234,17 +234,47 @@ impl Room {
         }
     }
 
-    /// Takes up to `len_max` members out of a group, in order of arrival.
+    /// Takes members out of a group, in order of arrival: as many as a batch may have.
     fn take(&mut self, key: &Key, len_max: usize) -> Vec<Entry> {
         let Some(group) = self.groups.get_mut(key) else {
             return Vec::new();
         };
-        let len = group.members.len().min(len_max);
+        let mut tickets = 0;
+        let len = group
+            .members
+            .iter()
+            .take(len_max)
+            .take_while(|entry| {
+                let is_within = tickets < BATCH_TICKETS_MAX;
+                tickets += entry.command.want.quantity();
+                is_within
+            })
+            .count();
         let taken: Vec<Entry> = group.members.drain(..len).collect();
         for entry in &taken {
             self.leave(entry.command.event_id);
         }
         taken
+    }
+
+    /// Empties a group.
+    fn remove(&mut self, key: &Key) {
+        let Some(group) = self.groups.remove(key) else {
+            return;
+        };
+        for entry in &group.members {
+            self.leave(entry.command.event_id);
+        }
+    }
+
+    /// How often the attempts of a group's members have failed on the database's side.
+    fn failures(&self, key: &Key) -> u32 {
+        let members = self
+            .groups
+            .get(key)
+            .into_iter()
+            .flat_map(|group| &group.members);
+        members.map(|entry| entry.failures).max().unwrap_or(0)
     }
 
     /// Says what members of a group that are too late are told.
@@ -307,8 +337,7 @@ struct Closing<'a> {
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         let mut room = self.waiting.room();
-        drop(room.take(self.key, usize::MAX));
-        room.groups.remove(self.key);
+        room.remove(self.key);
     }
 }
 
@@ -316,7 +345,12 @@ impl Drop for Closing<'_> {
 async fn wait(desk: Arc<Desk>, key: Key) {
     let waiting = &desk.waiting;
     let _closing = Closing { waiting, key: &key };
-    let mut is_first_wait = true;
+    // A batch that has failed before does not come at once, nor before those who wait for the first time.
+    let failures = waiting.room().failures(&key);
+    let mut is_first_wait = failures <= 1;
+    if !is_first_wait {
+        desk::back_off(failures).await;
+    }
     let mut has_failed = false;
     loop {
         let (too_late, late, next_deadline) = waiting.room().prune(&key);
@@ -346,6 +380,11 @@ async fn wait(desk: Arc<Desk>, key: Key) {
             lane.discard();
             waiting.room().set_late(&key, Late::Unreachable);
         }
+        if let (Err(failure), Key::Blocked(_)) = (&outcome, &key)
+            && failure.cause == Cause::TimedOut
+        {
+            waiting.room().set_late(&key, Late::Contended);
+        }
         waiting.return_lane(lane);
         drop(permits);
         is_first_wait = false;
@@ -355,7 +394,7 @@ async fn wait(desk: Arc<Desk>, key: Key) {
             .get(&key)
             .is_some_and(|group| !group.members.is_empty())
         {
-            desk::back_off().await;
+            desk::back_off(1).await;
         }
     }
 }
