@@ -112,7 +112,7 @@ pub struct TokenConfig {
 /// The desk's limits.
 #[derive(Clone, clap::Args)]
 pub struct DeskConfig {
-    /// Purchases that may wait for the next batch; more are answered OVERLOADED at once. About 2 KiB each
+    /// Purchases that may wait for the next batch; more are answered OVERLOADED at once
     #[arg(
         long,
         env = "ROWLOCK_QUEUE_LEN",
@@ -187,7 +187,7 @@ pub struct HttpConfig {
     )]
     pub body_len: usize,
 
-    /// Connections at the same time; more wait until one ends. About 10 KiB each
+    /// Connections at the same time; more wait until one ends
     #[arg(
         long,
         env = "ROWLOCK_CONNECTIONS",

@@ -22,7 +22,7 @@ use crate::{
     store::bulk::{self, Kind},
 };
 
-/// Remembered buyers. The mapping never changes, so that a process may keep it; about 200 bytes each.
+/// Remembered buyers. The mapping never changes, so that a process may keep it.
 const CACHE_LEN_MAX: usize = 100_000;
 
 pub struct Customers {

@@ -3,7 +3,8 @@
 //! Those who are blocked by the same thing wait together, in one group with one task, which waits for the lock on a
 //! connection of its own and then takes the group through the transaction as a batch. Waits are bounded in number (in all,
 //! per event, per group), in time (each command's deadline) and in slices, after which a group lets others have its
-//! connection: sixteen stuck rows must not keep the seventeenth group, whose lock is free in a millisecond, from trying.
+//! connection: as many stuck rows as there are connections must not keep the next group, whose lock is free in a
+//! millisecond, from trying.
 
 use std::{
     collections::{HashMap, hash_map},
