@@ -15,7 +15,7 @@ use crate::{
     graphql::{Domain, global_id::GlobalId},
     ids::{EventId, TicketId, TicketTypeId},
     page::{Direction, Page},
-    sales::{Command, Outcome, SaleFault, Want, command::Kind},
+    sales::{Action, Command, Outcome, SaleFault, Want, command::Purchase},
     store::{DatabaseUrl, Store, StoreError},
 };
 
@@ -398,10 +398,15 @@ impl Maker<'_> {
             quantity: 4,
         };
         let key = format!("demo-{number}");
-        let command = Command::new(event_id, buyer, &key, Kind::PurchaseTickets, want, None)
+        let action = Action::Purchase {
+            kind: Purchase::Tickets,
+            want,
+            expected_total: None,
+        };
+        let command = Command::new(event_id, buyer, &key, action)
             .map_err(|malformed| refused("purchase", malformed))?;
-        match self.domain.sales.purchase(command).await {
-            Ok(Outcome::Sold(_) | Outcome::Repeated(_)) => Ok(()),
+        match self.domain.sales.carry_out(command).await {
+            Ok(Outcome::Done(_) | Outcome::Repeated(_)) => Ok(()),
             Ok(other @ (Outcome::Refused(_) | Outcome::Contended)) => {
                 Err(refused("purchase", other))
             }

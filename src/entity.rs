@@ -4,6 +4,7 @@
 
 pub mod customer;
 pub mod event;
+pub mod hold;
 pub mod idempotency_key;
 pub mod order;
 pub mod order_item;

@@ -1,6 +1,6 @@
 //! Selling: the only writer of a ticket's status.
 //!
-//! A purchase is read in this order: the resolver makes a [`Command`] and calls [`Sales::purchase`]; [`desk`] gathers it
+//! A purchase is read in this order: the resolver makes a [`Command`] and calls [`Sales::carry_out`]; [`desk`] gathers it
 //! with others into a batch; [`commit`] takes the batch through one transaction (gate, keys, lock, read, decide, write,
 //! commit), in which [`decide`] says who gets what; what somebody else's lock keeps from being settled goes to
 //! [`waiting`]. A task of the desk owns the transaction; a request owns only its reply slot.
@@ -12,6 +12,7 @@ pub mod decide;
 mod desk;
 mod failure;
 mod lane;
+mod minted;
 mod orders;
 mod sql;
 mod waiting;
@@ -24,8 +25,8 @@ use tokio::{
 };
 
 pub use self::{
-    command::{Command, Malformed, Want},
-    decide::{PlacedOrder, Refusal},
+    command::{Action, Command, Malformed, Want},
+    decide::{Done, HeldTickets, HoldEnd, PlacedOrder, Refusal},
     desk::Limits,
 };
 use self::{
@@ -44,18 +45,18 @@ const SMALL_COMMAND_TICKETS: usize = 10;
 /// What the room of the large commands may be at most: some 160 MB of ids.
 const ROOM_MAX: usize = 10_000_000;
 
-/// What became of a purchase.
+/// What became of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    Sold(PlacedOrder),
-    /// The idempotency key did this before: this is the order, as it is now.
-    Repeated(PlacedOrder),
+    Done(Done),
+    /// The idempotency key did this before: this is the order or the hold, as it is now.
+    Repeated(Done),
     Refused(Vec<Refusal>),
     /// Somebody else had locked what was wanted for too long. Nothing happened.
     Contended,
 }
 
-/// Why a purchase has no outcome.
+/// Why a command has no outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaleFault {
     /// Too many wait already. Nothing happened.
@@ -64,7 +65,7 @@ pub enum SaleFault {
     Unavailable,
     /// The connection was lost while committing, and the answer could not be found out in time: repeat with the same key.
     OutcomeUnknown,
-    /// The database refuses to write this sale. Nothing happened.
+    /// The database refuses to write this. Nothing happened.
     Internal,
 }
 
@@ -118,11 +119,8 @@ impl Sales {
     ///
     /// # Errors
     /// See [`SaleFault`].
-    pub async fn purchase(&self, command: Command) -> Result<Outcome, SaleFault> {
-        let excess = command
-            .want
-            .named_len()
-            .saturating_sub(SMALL_COMMAND_TICKETS);
+    pub async fn carry_out(&self, command: Command) -> Result<Outcome, SaleFault> {
+        let excess = command.named_len().saturating_sub(SMALL_COMMAND_TICKETS);
         let excess = u32::try_from(excess).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(excess)

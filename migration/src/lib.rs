@@ -10,6 +10,7 @@ mod m0001_accounts;
 mod m0002_catalogue;
 mod m0003_tickets;
 mod m0004_sales;
+mod m0005_holds;
 
 use sea_orm_migration::prelude::*;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_catalogue::Migration),
             Box::new(m0003_tickets::Migration),
             Box::new(m0004_sales::Migration),
+            Box::new(m0005_holds::Migration),
         ]
     }
 }

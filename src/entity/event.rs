@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::ids::{EventId, OrganizerId};
+use crate::ids::{CustomerId, EventId, OrganizerId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "events")]
@@ -26,6 +26,25 @@ pub struct Model {
     pub sales_close_at: DateTime<Utc>,
     pub tickets_per_order_max: i32,
     pub status: Status,
+    /// How long a hold lasts, and how old it can become by being extended.
+    pub hold_secs: i32,
+    pub hold_secs_max: i32,
+    /// Tickets that one customer may hold at a time.
+    pub held_per_customer_max: i32,
+    /// Tickets that one customer may own and hold together; none for no limit.
+    pub tickets_per_customer_max: Option<i32>,
+    /// The highest such limit since the event was published; none when there was a time without one.
+    pub tickets_per_customer_ever: Option<i32>,
+    /// The highest `held_per_customer_max` since the event was published.
+    pub held_per_customer_ever: i32,
+    /// Customers may cancel before this instant; none for never.
+    pub cancellable_until: Option<DateTime<Utc>>,
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// The account that cancelled the event.
+    pub cancelled_by: Option<CustomerId>,
+    pub cancel_reason: Option<String>,
+    /// When the last ticket of a cancelled event had been visited.
+    pub cancellation_done_at: Option<DateTime<Utc>>,
     /// One more with every change; an update names the version it was based on.
     pub version: i64,
     pub created_at: DateTime<Utc>,

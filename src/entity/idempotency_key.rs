@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
+use uuid::Uuid;
 
-use crate::ids::{CustomerId, EventId, OrderId};
+use crate::ids::{CustomerId, EventId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
@@ -18,7 +19,8 @@ pub struct Model {
     pub kind: String,
     /// SHA-256 of the normalized input.
     pub fingerprint: Vec<u8>,
-    pub order_id: OrderId,
+    /// The order or the hold, as the kind says.
+    pub result_id: Uuid,
     pub created_at: DateTime<Utc>,
 }
 

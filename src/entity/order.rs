@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
-use uuid::Uuid;
 
 use crate::ids::{CustomerId, EventId, OrderId};
 
@@ -15,7 +14,7 @@ pub struct Model {
     pub id: OrderId,
     pub customer_id: CustomerId,
     /// The account that placed the order: the customer, or staff on the customer's behalf.
-    pub placed_by: Uuid,
+    pub placed_by: CustomerId,
     pub status: Status,
     pub total_minor: i64,
     pub currency: String,

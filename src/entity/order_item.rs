@@ -1,8 +1,9 @@
 //! One ticket of an order, with what was true of it when it was sold.
 
+use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::ids::{EventId, OrderId, OrderItemId, TicketId};
+use crate::ids::{CustomerId, EventId, OrderId, OrderItemId, TicketId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "order_items")]
@@ -22,6 +23,10 @@ pub struct Model {
     pub seat_label: Option<String>,
     /// 128 random bits in base32: what the door scans.
     pub admission_code: String,
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// The account that cancelled it: the customer, or staff.
+    pub cancelled_by: Option<CustomerId>,
+    pub cancel_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]

@@ -28,6 +28,8 @@ pub struct Model {
     pub is_accessible: bool,
     /// The unfinished addition that hides this ticket, see [`super::ticket_import`].
     pub import_id: Option<ImportId>,
+    /// Why staff withhold the ticket.
+    pub block_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]

@@ -17,8 +17,8 @@ use crate::{
     auth::Customer,
     ids::EventId,
     sales::{
-        Command, Malformed, Outcome, RETRY_AFTER_SECS, Want,
-        command::{Kind, TICKETS_PER_ORDER_MAX},
+        Action, Command, Done, Malformed, Outcome, RETRY_AFTER_SECS, Want,
+        command::{Purchase, TICKETS_PER_ORDER_MAX},
     },
 };
 
@@ -63,7 +63,7 @@ async fn purchase_ticket(ctx: &Context<'_>, input: PurchaseTicketInput) -> Resul
     };
     let asked = Asked {
         event_id,
-        kind: Kind::PurchaseTicket,
+        kind: Purchase::OneTicket,
         want: Want::Tickets(vec![ticket_id]),
         key: &input.idempotency_key,
         expected_total: input.expected_total.as_ref(),
@@ -79,7 +79,7 @@ async fn purchase_tickets(ctx: &Context<'_>, input: PurchaseTicketsInput) -> Res
     };
     let asked = Asked {
         event_id,
-        kind: Kind::PurchaseTickets,
+        kind: Purchase::Tickets,
         want,
         key: &input.idempotency_key,
         expected_total: input.expected_total.as_ref(),
@@ -90,7 +90,7 @@ async fn purchase_tickets(ctx: &Context<'_>, input: PurchaseTicketsInput) -> Res
 /// A purchase as it was asked for.
 struct Asked<'a> {
     event_id: EventId,
-    kind: Kind,
+    kind: Purchase,
     want: Want,
     key: &'a str,
     expected_total: Option<&'a Decimal>,
@@ -177,21 +177,28 @@ async fn purchase(
     asked: Asked<'_>,
     fields: &Fields,
 ) -> Result<Answer> {
-    let expected_total = asked.expected_total.map(Decimal::number);
+    let action = Action::Purchase {
+        kind: asked.kind,
+        want: asked.want,
+        expected_total: asked.expected_total.map(Decimal::number),
+    };
     let command = Command::new(
         asked.event_id,
         customer.account().clone(),
         asked.key,
-        asked.kind,
-        asked.want,
-        expected_total,
+        action,
     );
     let command = match command {
         Ok(command) => command,
         Err(reason) => return Ok(Err(vec![malformed(reason, fields)])),
     };
-    match domain(ctx).sales.purchase(command).await? {
-        Outcome::Sold(placed) | Outcome::Repeated(placed) => Ok(Ok(placed.into())),
+    match domain(ctx).sales.carry_out(command).await? {
+        Outcome::Done(Done::Order(placed)) | Outcome::Repeated(Done::Order(placed)) => {
+            Ok(Ok(placed.into()))
+        }
+        Outcome::Done(Done::Hold(_)) | Outcome::Repeated(Done::Hold(_)) => {
+            unreachable!("a purchase makes an order")
+        }
         Outcome::Refused(refusals) => Ok(Err(refusals
             .iter()
             .map(|refusal| explain(refusal, fields))

@@ -10,6 +10,8 @@
 
 mod facts;
 mod gates;
+mod targets;
+mod write;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,16 +23,16 @@ use sea_orm::{
 use self::gates::{gate_of, type_line_of};
 use super::{
     Outcome,
-    command::{Command, Want},
-    decide::{Decision, Facts, PlacedOrder, Request, decide},
+    command::{Action, Canceller, Command, Want},
+    decide::{Bound, Decision, Done, Facts, Request, decide},
     failure::Failure,
     lane::{DATABASE_WAIT_MAX, bounded},
+    minted::Minted,
     sql::{self, Trust},
 };
 use crate::{
-    entity::idempotency_key,
     fault::{Fault, Step},
-    ids::{CustomerId, EventId, OrderId, TicketId, TicketTypeId},
+    ids::{CustomerId, EventId, TicketId, TicketTypeId},
 };
 
 /// All statements of a batch together may take this long: each row and gate is somebody's.
@@ -63,8 +65,12 @@ pub enum Blocker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     Gate(EventId, CustomerId),
-    /// These tickets, in the order of their ids.
-    Tickets(EventId, Vec<TicketId>),
+    /// These tickets, in the order of their ids; unless a holder or owner of theirs waits, only if they are free.
+    Tickets {
+        event_id: EventId,
+        ids: Vec<TicketId>,
+        is_claimed: bool,
+    },
     LastOf(EventId, TicketTypeId),
 }
 
@@ -117,9 +123,13 @@ impl Transaction {
                 self.wait_in_line(gate_of(*event_id, *customer_id), slice)
                     .await?;
             }
-            Wait::Tickets(event_id, ids) => {
+            Wait::Tickets {
+                event_id,
+                ids,
+                is_claimed,
+            } => {
                 let wanted: Vec<_> = ids.iter().map(|id| (*event_id, *id)).collect();
-                let locked = sql::lock_tickets(self.backend, &wanted).all(&self.tx);
+                let locked = sql::lock_tickets(self.backend, &wanted, *is_claimed).all(&self.tx);
                 bounded(self.backend, slice + ANSWER_MAX, WAITING, locked).await?;
             }
             // Whoever wants the last of a type waits in one line, and only its first tries for the tickets.
@@ -166,9 +176,9 @@ impl Transaction {
         trust: Trust,
     ) -> Result<Vec<Settled>, Failure> {
         let attempt = async { Ok(self.attempt(requests, trust).await) };
-        let (settled, has_sold) =
+        let (settled, has_changed) =
             bounded(self.backend, TRANSACTION_MAX, "settling a batch", attempt).await??;
-        if !has_sold {
+        if !has_changed {
             // There is nothing to make durable.
             self.roll_back().await?;
             return Ok(settled);
@@ -185,16 +195,22 @@ impl Transaction {
         Ok(settled)
     }
 
-    /// Everything up to the commit, and whether anything was sold.
+    /// Everything up to the commit, and whether there is anything to commit.
     async fn attempt(
         &self,
         requests: &[Request<'_>],
         trust: Trust,
     ) -> Result<(Vec<Settled>, bool), Failure> {
-        let open = self.pass_gates(requests).await?;
+        let closed = self.closed_gates(requests).await?;
+        let gate_before = |request: &Request<'_>| {
+            gates_of(request)
+                .into_iter()
+                .flatten()
+                .find(|gate| closed.contains(gate))
+        };
         let behind_gate: Vec<Request<'_>> = requests
             .iter()
-            .filter(|request| open.contains(&(request.command.event_id, request.customer_id)))
+            .filter(|request| gate_before(request).is_none())
             .copied()
             .collect();
         let mut facts = Facts {
@@ -203,108 +219,34 @@ impl Transaction {
         };
         let sellable = self.sellable(&mut facts, &behind_gate).await?;
         self.lock_tickets(&mut facts, &sellable, trust).await?;
-        self.read_catalogue(&mut facts, &sellable).await?;
+        self.read_behind_locks(&mut facts, &sellable).await?;
 
-        let decisions = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            decide(&facts, &behind_gate)
+        let minted: Vec<Minted> = behind_gate
+            .iter()
+            .map(|request| mint(&facts, request))
+            .collect();
+        let (decisions, changes) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            decide(&facts, &behind_gate, &minted)
         }))
         .map_err(|_| Failure::bug("deciding a batch"))?;
-        let sold = sold(&behind_gate, &decisions);
-        self.write(&sold, facts.now).await?;
-        let mut orders = self.repeated_orders(&behind_gate, &decisions).await?;
-        orders.extend(
-            sold.iter()
-                .map(|(_, placed)| (placed.order.id, (*placed).clone())),
-        );
-        let has_sold = !sold.is_empty();
+        self.write(&changes).await?;
+        let repeated = self.repeated(&behind_gate, &decisions, facts.now).await?;
 
         let mut decisions = decisions.into_iter();
         let settled = requests
             .iter()
             .map(|request| {
-                let gate = (request.command.event_id, request.customer_id);
-                if !open.contains(&gate) {
-                    let by = Blocker::Gate(gate.0, gate.1);
+                if let Some((event_id, customer_id)) = gate_before(request) {
+                    let by = Blocker::Gate(event_id, customer_id);
                     return Ok(Settled::Blocked { by, is_new: false });
                 }
                 let decision = decisions
                     .next()
                     .expect("every request behind its gate has a decision");
-                settled(request, decision, &orders)
+                settled(request, decision, &repeated)
             })
             .collect::<Result<_, _>>()?;
-        Ok((settled, has_sold))
-    }
-
-    /// Writes what was sold.
-    async fn write(
-        &self,
-        sold: &[(&Request<'_>, &PlacedOrder)],
-        now: chrono::DateTime<chrono::Utc>,
-    ) -> Result<(), Failure> {
-        if sold.is_empty() {
-            return Ok(());
-        }
-        let items = || sold.iter().flat_map(|(_, placed)| &placed.items);
-        let tickets: Vec<_> = items()
-            .map(|item| (item.event_id, item.ticket_id))
-            .collect();
-        let keys = sold.iter().map(|(request, placed)| idempotency_key::Model {
-            event_id: placed.order.event_id,
-            customer_id: request.customer_id,
-            key: request.command.key.as_str().to_owned(),
-            kind: request.command.kind.as_str().to_owned(),
-            fingerprint: request.command.fingerprint().to_vec(),
-            order_id: placed.order.id,
-            created_at: now,
-        });
-        let orders = sold.iter().map(|(_, placed)| &placed.order);
-        let backend = self.backend;
-        self.change(
-            "marking tickets sold",
-            sql::mark_sold(backend, &tickets),
-            tickets.len(),
-        )
-        .await?;
-        self.change(
-            "writing orders",
-            sql::insert_orders(backend, orders),
-            sold.len(),
-        )
-        .await?;
-        self.change(
-            "writing order items",
-            sql::insert_order_items(backend, items()),
-            tickets.len(),
-        )
-        .await?;
-        self.change(
-            "writing idempotency keys",
-            sql::insert_keys(backend, keys),
-            sold.len(),
-        )
-        .await
-    }
-
-    /// Runs a write that must touch exactly `rows`.
-    async fn change(
-        &self,
-        step: &'static str,
-        statement: Statement,
-        rows: usize,
-    ) -> Result<(), Failure> {
-        let done = bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            step,
-            self.tx.execute_raw(statement),
-        )
-        .await?;
-        if done.rows_affected() == rows as u64 {
-            Ok(())
-        } else {
-            Err(Failure::bug(step))
-        }
+        Ok((settled, !changes.is_empty()))
     }
 
     async fn all<E: EntityTrait>(
@@ -351,31 +293,55 @@ const SQLITE_MODE: Option<sea_orm::SqliteTransactionMode> =
 const SQLITE_MODE: Option<sea_orm::SqliteTransactionMode> =
     Some(sea_orm::SqliteTransactionMode::Deferred);
 
-/// The requests that became orders.
-fn sold<'a, 'b>(
-    requests: &'a [Request<'b>],
-    decisions: &'a [Decision],
-) -> Vec<(&'a Request<'b>, &'a PlacedOrder)> {
-    let pairs = requests.iter().zip(decisions);
-    pairs
-        .filter_map(|(request, decision)| match decision {
-            Decision::Sold(placed) => Some((request, placed)),
-            Decision::Repeated(_) | Decision::Refused(_) | Decision::Undecided(_) => None,
-        })
-        .collect()
+/// The gates of a request: that of the account that asks, whose keys are behind it, and, where somebody else's order is
+/// cancelled, that of its customer.
+fn gates_of(request: &Request<'_>) -> [Option<(EventId, CustomerId)>; 2] {
+    let event_id = request.command.event_id;
+    let other = match &request.command.action {
+        Action::CancelOrder {
+            by: Canceller::Staff { customer_id },
+            ..
+        } => Some((event_id, *customer_id)),
+        Action::CancelOrder {
+            by: Canceller::Customer,
+            ..
+        }
+        | Action::Purchase { .. }
+        | Action::Hold { .. }
+        | Action::ExtendHold { .. }
+        | Action::ReleaseHold { .. }
+        | Action::PurchaseHold { .. } => None,
+    };
+    [Some((event_id, request.customer_id)), other]
+}
+
+/// Ids for what a request may become.
+fn mint(facts: &Facts, request: &Request<'_>) -> Minted {
+    let event_id = request.command.event_id;
+    Minted::new(match &request.command.action {
+        Action::Purchase { want, .. } => want.quantity(),
+        Action::PurchaseHold { hold_id, .. } => facts
+            .holds
+            .get(&(event_id, *hold_id))
+            .map_or(0, |hold| hold.tickets.len()),
+        Action::Hold { .. }
+        | Action::ExtendHold { .. }
+        | Action::ReleaseHold { .. }
+        | Action::CancelOrder { .. } => 0,
+    })
 }
 
 fn settled(
     request: &Request<'_>,
     decision: Decision,
-    orders: &HashMap<OrderId, PlacedOrder>,
+    repeated: &HashMap<Bound, Done>,
 ) -> Result<Settled, Failure> {
     Ok(match decision {
-        Decision::Sold(placed) => Settled::Decided(Outcome::Sold(placed)),
+        Decision::Done(done) => Settled::Decided(Outcome::Done(done)),
         Decision::Refused(refusals) => Settled::Decided(Outcome::Refused(refusals)),
-        Decision::Repeated(order_id) => match orders.get(&order_id) {
-            Some(placed) => Settled::Decided(Outcome::Repeated(placed.clone())),
-            None => return Err(Failure::bug("reading repeated orders")),
+        Decision::Repeated(bound) => match repeated.get(&bound) {
+            Some(done) => Settled::Decided(Outcome::Repeated(done.clone())),
+            None => return Err(Failure::bug("reading what was repeated")),
         },
         Decision::Undecided(ticket) => Settled::Blocked {
             by: blocker_of(request.command, ticket),
@@ -385,16 +351,13 @@ fn settled(
 }
 
 fn blocker_of(command: &Command, ticket: Option<TicketId>) -> Blocker {
-    match (&command.want, ticket) {
-        (Want::Tickets(ids), ticket) => {
-            let ticket = ticket.or(ids.first().copied());
-            Blocker::Ticket(
-                command.event_id,
-                ticket.expect("a command wants at least one ticket"),
-            )
-        }
-        (Want::AnyOf { ticket_type_id, .. }, _) => {
+    match (ticket, command.want()) {
+        (Some(ticket), _) => Blocker::Ticket(command.event_id, ticket),
+        (None, Some(Want::AnyOf { ticket_type_id, .. })) => {
             Blocker::LastOf(command.event_id, *ticket_type_id)
+        }
+        (None, Some(Want::Tickets(_)) | None) => {
+            unreachable!("only who wants any of a type waits for no ticket in particular")
         }
     }
 }

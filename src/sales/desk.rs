@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Outcome, SaleFault,
-    command::{Command, Minted},
+    command::Command,
     commit::{Blocker, Settled, Transaction},
     customers::Customers,
     decide::Request,
@@ -152,11 +152,11 @@ impl Desk {
 
     /// The first command and whatever else is queued.
     fn gather(&self, first: Entry, queue: &mut mpsc::Receiver<Entry>) -> Vec<Entry> {
-        let mut tickets = first.command.want.quantity();
+        let mut tickets = first.command.tickets_len();
         let mut batch = vec![first];
         while batch.len() < self.limits.batch_len_max && tickets < BATCH_TICKETS_MAX {
             let Ok(entry) = queue.try_recv() else { break };
-            tickets += entry.command.want.quantity();
+            tickets += entry.command.tickets_len();
             batch.push(entry);
         }
         batch
@@ -189,23 +189,22 @@ impl Desk {
         let db = lane.connection().await?;
         self.identify(&db, part).await?;
         let tx = Transaction::begin(&db).await?;
-        let minted = mint(part);
-        tx.settle(&requests(part, &minted), trust).await
+        tx.settle(&requests(part), trust).await
     }
 
-    /// Finds out who the buyers are.
+    /// Finds out who the callers are.
     pub async fn identify(
         &self,
         db: &sea_orm::DatabaseConnection,
         part: &mut [Entry],
     ) -> Result<(), Fault> {
         for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
-            entry.customer_id = self.customers.known(&entry.command.buyer);
+            entry.customer_id = self.customers.known(&entry.command.account);
         }
         let mut unknown: Vec<Account> = part
             .iter()
             .filter(|entry| entry.customer_id.is_none())
-            .map(|entry| entry.command.buyer.clone())
+            .map(|entry| entry.command.account.clone())
             .collect();
         let mut seen = HashSet::new();
         unknown.retain(|account| seen.insert(account.clone()));
@@ -219,7 +218,7 @@ impl Desk {
             .into_iter()
             .collect();
         for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
-            entry.customer_id = found.get(&entry.command.buyer).copied();
+            entry.customer_id = found.get(&entry.command.account).copied();
         }
         Ok(())
     }
@@ -252,6 +251,9 @@ impl Desk {
         splits_left: &mut u32,
     ) -> Vec<(Vec<Entry>, Trust)> {
         let len = part.len();
+        if failure.cause == Cause::TooLarge {
+            return halves(part, trust);
+        }
         // Once for a batch: it may be tried again many times before its deadline.
         if part.iter().all(|entry| entry.failures == 0) {
             tracing::warn!(
@@ -292,28 +294,19 @@ impl Desk {
                     .for_each(|entry| entry.given_up(Late::Broken));
                 Vec::new()
             }
-            Cause::Data => halves(part, trust),
+            Cause::Data | Cause::TooLarge => halves(part, trust),
         }
     }
 }
 
-/// Ids for the orders that the entries may become.
-pub fn mint(part: &[Entry]) -> Vec<Minted> {
-    part.iter()
-        .map(|entry| Minted::new(entry.command.want.quantity()))
-        .collect()
-}
-
 /// What the transaction needs of each entry.
-pub fn requests<'a>(part: &'a [Entry], minted: &'a [Minted]) -> Vec<Request<'a>> {
+pub fn requests(part: &[Entry]) -> Vec<Request<'_>> {
     part.iter()
-        .zip(minted)
-        .map(|(entry, minted)| Request {
+        .map(|entry| Request {
             command: &entry.command,
             customer_id: entry
                 .customer_id
                 .expect("every buyer of a batch is identified before its transaction"),
-            minted,
         })
         .collect()
 }

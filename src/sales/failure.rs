@@ -23,6 +23,8 @@ pub enum Cause {
     TimedOut,
     /// The database refused a second owner of a ticket.
     SecondOwner,
+    /// The batch is larger than it looked.
+    TooLarge,
     /// The database refused the data, or the code is wrong: find the command that did it.
     Data,
 }
@@ -43,6 +45,15 @@ impl Failure {
         Self {
             is_commit_unknown: failure.cause == Cause::Lost,
             ..failure
+        }
+    }
+
+    pub fn too_large(step: &'static str) -> Self {
+        let source = DbErr::Custom("the batch has too many tickets".to_owned());
+        Self {
+            fault: Fault { step, source },
+            cause: Cause::TooLarge,
+            is_commit_unknown: false,
         }
     }
 

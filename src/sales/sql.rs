@@ -3,6 +3,8 @@
 //! Each has one shape whatever the batch's length: arrays on PostgreSQL, one JSON text on SQLite. SQLite has no row locks;
 //! its write transaction is begun `IMMEDIATE`, which keeps every other writer out.
 
+pub mod write;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -11,8 +13,10 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{event, idempotency_key, order, order_item, ticket, ticket_import::IS_SHOWN_SQLITE},
-    ids::{CustomerId, EventId, OrderId, TicketId, TicketTypeId},
+    entity::{
+        event, hold, idempotency_key, order, order_item, ticket, ticket_import::IS_SHOWN_SQLITE,
+    },
+    ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
     store::{
         bulk::{self, Kind, is_one_of_pairs},
         dialect::clock,
@@ -55,20 +59,51 @@ pub fn set_timeouts(lock_timeout_ms: u128, statement_timeout_ms: u128) -> Statem
     )
 }
 
-/// Those of these tickets that can be locked without waiting and are not sold, locked, in the order of their ids.
+/// Those of these tickets that can be locked without waiting and are free, locked, in the order of their ids.
 ///
-/// A sold ticket is left alone: locking it would write to its row, and in a burst most buyers want a ticket that is sold.
+/// Any other is left alone: locking it would write to its row, and in a burst most buyers want a ticket that is sold; and
+/// who wants a ticket that somebody holds must not be in the holder's way.
 pub fn lock_free_tickets(
     backend: DbBackend,
     wanted: &[(EventId, TicketId)],
 ) -> Select<ticket::Entity> {
-    let query = named(backend, wanted).filter(ticket::Column::Status.ne(ticket::Status::Sold));
-    skip_locked(query)
+    skip_locked(named(backend, wanted).filter(is_free(backend)))
 }
 
-/// These tickets, locked in the order of their ids however long that takes: `SELECT … FOR UPDATE`.
-pub fn lock_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
-    named(backend, wanted).lock_exclusive()
+/// By the statement's time, which can be compared without asking the clock for every row. A hold that ends after it is
+/// found out by the plain read that follows, and waits for its lock.
+fn is_free(backend: DbBackend) -> Expr {
+    let now = match backend {
+        DbBackend::Postgres => "statement_timestamp()",
+        _ => clock(backend),
+    };
+    Expr::cust(format!(
+        "(status = 'AVAILABLE' OR (status = 'HELD' AND held_until <= {now}))"
+    ))
+}
+
+/// Those of these tickets that can be locked without waiting, locked, whatever their status: they are the holder's or the
+/// owner's who asks.
+pub fn lock_claimed_tickets(
+    backend: DbBackend,
+    claimed: &[(EventId, TicketId)],
+) -> Select<ticket::Entity> {
+    skip_locked(named(backend, claimed))
+}
+
+/// These tickets, locked in the order of their ids however long that takes: `SELECT … FOR UPDATE`. Unless they are claimed
+/// by their holder or owner, only those that are free, or were when the wait began.
+pub fn lock_tickets(
+    backend: DbBackend,
+    wanted: &[(EventId, TicketId)],
+    is_claimed: bool,
+) -> Select<ticket::Entity> {
+    let query = named(backend, wanted).lock_exclusive();
+    if is_claimed {
+        query
+    } else {
+        query.filter(is_free(backend))
+    }
 }
 
 /// The tickets of these ids as they were last committed.
@@ -124,7 +159,7 @@ impl Trust {
 
 /// Named one by one: a statement that is prepared must not change when a later release adds a column.
 const TICKET_COLUMNS: &str = "event_id, id, ticket_type_id, status, hold_id, held_until, section, row_label, seat_label, \
-     row_index, seat_index, is_accessible, import_id";
+     row_index, seat_index, is_accessible, import_id, block_reason";
 
 /// How many tickets of a type are wanted without naming them.
 #[derive(Clone, Copy, Debug)]
@@ -228,8 +263,8 @@ fn json_ids(ids: &[TicketId]) -> String {
     serde_json::json!(ids).to_string()
 }
 
-/// For each type, up to as many tickets as are wanted that are available as the last commit left them but are none of
-/// `ours`: somebody else has them locked, and they may come back.
+/// For each type, up to as many tickets as are wanted that are free as the last commit left them but are none of `ours`:
+/// somebody else has them locked, a buyer or the sweeper, and they may come back.
 pub fn find_contested(wanted: &[AnyOf], ours: &[TicketId], trust: Trust) -> Statement {
     let unowned = trust.unowned();
     Statement::from_sql_and_values(
@@ -237,10 +272,16 @@ pub fn find_contested(wanted: &[AnyOf], ours: &[TicketId], trust: Trust) -> Stat
         format!("SELECT wanted.event_id, wanted.ticket_type_id, contested.id
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, ticket_type_id, quantity)
          CROSS JOIN LATERAL (
-             SELECT id FROM tickets
-             WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
-                 AND status = 'AVAILABLE' AND {unowned} AND id <> ALL ($4::uuid[])
-             ORDER BY id LIMIT wanted.quantity
+             (SELECT id FROM tickets
+              WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
+                  AND status = 'AVAILABLE' AND {unowned} AND id <> ALL ($4::uuid[])
+              ORDER BY id LIMIT wanted.quantity)
+             UNION ALL
+             (SELECT id FROM tickets
+              WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
+                  AND status = 'HELD' AND held_until <= statement_timestamp() AND {unowned}
+                  AND id <> ALL ($4::uuid[])
+              ORDER BY held_until LIMIT wanted.quantity)
          ) AS contested"),
         any_of_arrays(wanted).into_iter().chain([uuid_array(ours.iter().map(|id| id.0))]),
     )
@@ -286,7 +327,8 @@ pub fn read_events(backend: DbBackend, ids: &[EventId]) -> Statement {
         format!(
             "WITH wanted (id) AS ({source})
              SELECT {now} AS now, events.id, events.status, events.currency, events.sales_open_at,
-                 events.sales_close_at, events.tickets_per_order_max
+                 events.sales_close_at, events.tickets_per_order_max, events.tickets_per_customer_max,
+                 events.held_per_customer_max, events.hold_secs, events.hold_secs_max, events.cancellable_until
              FROM wanted LEFT JOIN events ON events.id = wanted.id"
         ),
         values,
@@ -303,6 +345,11 @@ pub struct EventRow {
     pub sales_open_at: Option<DateTime<Utc>>,
     pub sales_close_at: Option<DateTime<Utc>>,
     pub tickets_per_order_max: Option<i32>,
+    pub tickets_per_customer_max: Option<i32>,
+    pub held_per_customer_max: Option<i32>,
+    pub hold_secs: Option<i32>,
+    pub hold_secs_max: Option<i32>,
+    pub cancellable_until: Option<DateTime<Utc>>,
 }
 
 /// Name and price of each ticket type.
@@ -364,155 +411,73 @@ pub fn read_order_items(
         .order_by_asc(order_item::Column::Id)
 }
 
-/// Marks tickets sold.
-pub fn mark_sold(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Statement {
-    let rows = tickets
-        .iter()
-        .map(|(event, id)| vec![event.0.into(), id.0.into()])
-        .collect();
-    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
+/// Holds by their ids.
+pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Select<hold::Entity> {
+    let pairs = ids.iter().map(|(event, hold)| (event.0, hold.0));
+    hold::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+}
+
+/// The tickets whose rows name one of these holds, in the order of their ids.
+pub fn read_held_tickets(
+    backend: DbBackend,
+    holds: &[(EventId, HoldId)],
+) -> Select<ticket::Entity> {
+    let pairs = holds.iter().map(|(event, hold)| (event.0, hold.0));
+    ticket::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "hold_id"), pairs))
+        // A literal: a plan that is kept cannot use a partial index for a parameter.
+        .filter(Expr::cust("status = 'HELD'"))
+        .order_by_asc(ticket::Column::Id)
+}
+
+/// How many tickets each of these customers owns of the event; no row for none.
+pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Statement {
+    let (source, values) = customers_source(backend, customers);
     Statement::from_sql_and_values(
         backend,
         format!(
-            "UPDATE tickets SET status = 'SOLD', hold_id = NULL, held_until = NULL
-             WHERE (event_id, id) IN ({source})"
+            "WITH wanted (event_id, customer_id) AS ({source})
+             SELECT wanted.event_id, wanted.customer_id, count(*) AS owned_len
+             FROM wanted
+             JOIN orders ON orders.event_id = wanted.event_id AND orders.customer_id = wanted.customer_id
+                 AND orders.status = 'CONFIRMED'
+             JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
+                 AND order_items.status = 'ACTIVE'
+             GROUP BY wanted.event_id, wanted.customer_id"
         ),
         values,
     )
 }
 
-pub fn insert_orders<'a>(
-    backend: DbBackend,
-    orders: impl Iterator<Item = &'a order::Model>,
-) -> Statement {
-    bulk::insert(
-        backend,
-        "orders",
-        &[
-            ("event_id", Kind::Uuid),
-            ("id", Kind::Uuid),
-            ("customer_id", Kind::Uuid),
-            ("placed_by", Kind::Uuid),
-            ("status", Kind::Text),
-            ("total_minor", Kind::BigInt),
-            ("currency", Kind::Text),
-            ("placed_at", Kind::Time),
-        ],
-        orders
-            .map(|order| {
-                vec![
-                    order.event_id.into(),
-                    order.id.into(),
-                    order.customer_id.into(),
-                    order.placed_by.into(),
-                    order.status.into(),
-                    order.total_minor.into(),
-                    order.currency.clone().into(),
-                    order.placed_at.into(),
-                ]
-            })
-            .collect(),
-    )
+#[derive(FromQueryResult)]
+pub struct OwnedRow {
+    pub event_id: EventId,
+    pub customer_id: CustomerId,
+    pub owned_len: i64,
 }
 
-pub fn insert_order_items<'a>(
+/// The holds of these customers that are alive at `now`, which must not be later than the time by which they are judged.
+pub fn read_live_holds(
     backend: DbBackend,
-    items: impl Iterator<Item = &'a order_item::Model>,
-) -> Statement {
-    bulk::insert(
-        backend,
-        "order_items",
-        &[
-            ("event_id", Kind::Uuid),
-            ("id", Kind::Uuid),
-            ("order_id", Kind::Uuid),
-            ("ticket_id", Kind::Uuid),
-            ("status", Kind::Text),
-            ("unit_price_minor", Kind::BigInt),
-            ("currency", Kind::Text),
-            ("ticket_type_name", Kind::Text),
-            ("seat_label", Kind::TextOrNull),
-            ("admission_code", Kind::Text),
-        ],
-        items
-            .map(|item| {
-                vec![
-                    item.event_id.into(),
-                    item.id.into(),
-                    item.order_id.into(),
-                    item.ticket_id.into(),
-                    item.status.into(),
-                    item.unit_price_minor.into(),
-                    item.currency.clone().into(),
-                    item.ticket_type_name.clone().into(),
-                    item.seat_label.clone().into(),
-                    item.admission_code.clone().into(),
-                ]
-            })
-            .collect(),
-    )
+    customers: &[(EventId, CustomerId)],
+    now: DateTime<Utc>,
+) -> Select<hold::Entity> {
+    let pairs = customers
+        .iter()
+        .map(|(event, customer)| (event.0, customer.0));
+    hold::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "customer_id"), pairs))
+        .filter(Expr::cust("status = 'ACTIVE'"))
+        .filter(hold::Column::HeldUntil.gt(now))
 }
 
-pub fn insert_keys(
+fn customers_source(
     backend: DbBackend,
-    keys: impl Iterator<Item = idempotency_key::Model>,
-) -> Statement {
-    bulk::insert(
-        backend,
-        "idempotency_keys",
-        &[
-            ("event_id", Kind::Uuid),
-            ("customer_id", Kind::Uuid),
-            ("key", Kind::Text),
-            ("kind", Kind::Text),
-            ("fingerprint", Kind::Bytes),
-            ("order_id", Kind::Uuid),
-            ("created_at", Kind::Time),
-        ],
-        keys.map(|key| {
-            vec![
-                key.event_id.into(),
-                key.customer_id.into(),
-                key.key.into(),
-                key.kind.into(),
-                key.fingerprint.into(),
-                key.order_id.into(),
-                key.created_at.into(),
-            ]
-        })
-        .collect(),
-    )
-}
-
-/// Gives each account that has no id yet the id beside it. A statement of its own, outside the sale: a unique index makes
-/// an insert wait for whoever inserts the same row, and that must not happen while a sale holds its locks.
-pub fn insert_customers(
-    backend: DbBackend,
-    customers: impl Iterator<Item = crate::entity::customer::Model>,
-) -> Statement {
-    let mut statement = bulk::insert(
-        backend,
-        "customers",
-        &[
-            ("id", Kind::Uuid),
-            ("issuer", Kind::Text),
-            ("subject", Kind::Text),
-            ("created_at", Kind::Time),
-        ],
-        customers
-            .map(|customer| {
-                vec![
-                    customer.id.into(),
-                    customer.issuer.into(),
-                    customer.subject.into(),
-                    customer.created_at.into(),
-                ]
-            })
-            .collect(),
-    );
-    // Without a WHERE, SQLite would read the ON of the conflict clause as a join's.
-    statement
-        .sql
-        .push_str(" WHERE true ON CONFLICT (issuer, subject) DO NOTHING");
-    statement
+    customers: &[(EventId, CustomerId)],
+) -> (String, Vec<Value>) {
+    let rows = customers
+        .iter()
+        .map(|(event, customer)| vec![event.0.into(), customer.0.into()])
+        .collect();
+    bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows)
 }

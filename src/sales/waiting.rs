@@ -247,7 +247,7 @@ impl Room {
             .take(len_max)
             .take_while(|entry| {
                 let is_within = tickets < BATCH_TICKETS_MAX;
-                tickets += entry.command.want.quantity();
+                tickets += entry.command.tickets_len();
                 is_within
             })
             .count();
@@ -285,25 +285,32 @@ impl Room {
         }
     }
 
-    /// The tickets that every member of a group wants: waiting for more would hold what others wait for.
-    fn wanted_by_all(&self, key: &Key) -> Vec<TicketId> {
-        let wants = self
-            .groups
-            .get(key)
-            .into_iter()
-            .flat_map(|group| &group.members);
-        let mut wants = wants.map(|entry| match &entry.command.want {
-            Want::Tickets(ids) => ids.as_slice(),
-            Want::AnyOf { .. } => &[],
+    /// The tickets that every member of a group wants, that is `blocker` at least: waiting for more would hold what others
+    /// wait for. And whether a member claims them as its own.
+    fn wanted_by_all(&self, key: &Key, blocker: TicketId) -> (Vec<TicketId>, bool) {
+        let members = || {
+            self.groups
+                .get(key)
+                .into_iter()
+                .flat_map(|group| &group.members)
+        };
+        let wants = members();
+        let is_claimed = members().any(|entry| entry.command.want().is_none());
+        let blocker = [blocker];
+        let mut wants = wants.map(|entry| match entry.command.want() {
+            Some(Want::Tickets(ids)) => ids.as_slice(),
+            // What a hold or an order has is known to the transaction alone.
+            Some(Want::AnyOf { .. }) | None => &blocker,
         });
         let Some(first) = wants.next() else {
-            return Vec::new();
+            return (Vec::new(), is_claimed);
         };
         // Ids are in order in every command.
-        wants.fold(first.to_vec(), |mut common, ids| {
+        let common = wants.fold(first.to_vec(), |mut common, ids| {
             common.retain(|id| ids.binary_search(id).is_ok());
             common
-        })
+        });
+        (common, is_claimed)
     }
 
     /// Removes members whose deadline has passed, and the group itself when none is left. The next deadline of the others.
@@ -412,10 +419,14 @@ async fn attempt(
         Key::Blocked(Blocker::Gate(event_id, customer_id)) => {
             Some(Wait::Gate(*event_id, *customer_id))
         }
-        Key::Blocked(Blocker::Ticket(event_id, _)) => Some(Wait::Tickets(
-            *event_id,
-            desk.waiting.room().wanted_by_all(key),
-        )),
+        Key::Blocked(Blocker::Ticket(event_id, ticket)) => {
+            let (ids, is_claimed) = desk.waiting.room().wanted_by_all(key, *ticket);
+            Some(Wait::Tickets {
+                event_id: *event_id,
+                ids,
+                is_claimed,
+            })
+        }
         Key::Blocked(Blocker::LastOf(event_id, ticket_type_id)) => {
             Some(Wait::LastOf(*event_id, *ticket_type_id))
         }
@@ -431,11 +442,7 @@ async fn attempt(
         return Err(failure);
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
-    let minted = desk::mint(&part);
-    match tx
-        .settle(&desk::requests(&part, &minted), Trust::Status)
-        .await
-    {
+    match tx.settle(&desk::requests(&part), Trust::Status).await {
         Ok(settled) => desk.answer(part, settled),
         Err(failure) => {
             let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;

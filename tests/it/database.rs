@@ -169,6 +169,17 @@ impl Sale {
             sales_close_at: self.now + chrono::TimeDelta::days(1),
             tickets_per_order_max: 10,
             status: event::Status::Published,
+            hold_secs: 600,
+            hold_secs_max: 1800,
+            held_per_customer_max: 10,
+            held_per_customer_ever: 10,
+            tickets_per_customer_max: None,
+            tickets_per_customer_ever: None,
+            cancellable_until: None,
+            cancelled_at: None,
+            cancelled_by: None,
+            cancel_reason: None,
+            cancellation_done_at: None,
             version: 1,
             created_at: self.now,
             updated_at: self.now,
@@ -204,6 +215,7 @@ impl Sale {
             seat_index: Some(1),
             is_accessible: false,
             import_id: None,
+            block_reason: None,
         }
     }
 
@@ -213,7 +225,7 @@ impl Sale {
             event_id: self.event_id,
             id: self.order_id,
             customer_id,
-            placed_by: customer_id.0,
+            placed_by: customer_id,
             status: order::Status::Confirmed,
             total_minor: 1250,
             currency: "EUR".into(),
@@ -233,6 +245,9 @@ impl Sale {
             ticket_type_name: "Regular".into(),
             seat_label: Some("Parkett, row 1, seat 1".into()),
             admission_code: "AAAAAAAAAAAAAAAAAAAAAAAAAA".into(),
+            cancelled_at: None,
+            cancelled_by: None,
+            cancel_reason: None,
         }
     }
 }

@@ -105,6 +105,9 @@ pub fn malformed(reason: Malformed, fields: &Fields) -> UserError {
             fields.of_last(id),
             "this ticket is named twice",
         ),
+        Malformed::ItemTwice(_) | Malformed::Reason | Malformed::ReasonMissing => {
+            unreachable!("a purchase names no items and no reason")
+        }
     }
 }
 
@@ -145,9 +148,9 @@ pub fn explain(refusal: &Refusal, fields: &Fields) -> UserError {
             fields.of(*id),
             "somebody else has bought this ticket",
         ),
-        Refusal::Held(id) => UserError::at(
+        Refusal::Held { ticket, .. } => UserError::at(
             C::Held,
-            fields.of(*id),
+            fields.of(*ticket),
             "somebody else is about to buy this ticket; it may come back",
         ),
         Refusal::Blocked(id) => UserError::at(
@@ -163,6 +166,29 @@ pub fn explain(refusal: &Refusal, fields: &Fields) -> UserError {
                 left => format!("only {left} of this type can be had"),
             },
         ),
+        Refusal::HeldByYou { ticket, .. } => UserError::at(
+            C::HeldByYou,
+            fields.of(*ticket),
+            "you hold this ticket: buy it with purchaseHold",
+        ),
+        Refusal::CustomerLimit { max, left } => UserError::at(
+            C::CustomerLimit,
+            selection(),
+            format!(
+                "a customer may have at most {max} tickets of this event, and you may have {left} more"
+            ),
+        ),
+        Refusal::TooManyHeld { .. }
+        | Refusal::UnknownHold
+        | Refusal::NotYourHold
+        | Refusal::HoldEnded(_)
+        | Refusal::HoldAtMaximum { .. }
+        | Refusal::NotInHold(_)
+        | Refusal::UnknownOrder
+        | Refusal::UnknownItem(_)
+        | Refusal::NotCancellable { .. } => {
+            unreachable!("a purchase names neither a hold nor an order")
+        }
         Refusal::PriceChanged { total } => UserError {
             total: Some((*total).into()),
             ..UserError::at(

@@ -109,10 +109,14 @@ pub enum PurchaseTicketErrorCode {
     Blocked,
     /// Others were busy with it for too long. Nothing happened; try again after `retryAfter`.
     Contended,
+    /// You may not have so many tickets of this event.
+    CustomerLimit,
     /// The event has been cancelled.
     EventCancelled,
     /// Somebody else is about to buy it; it may come back.
     Held,
+    /// You hold it: buy it with `purchaseHold`.
+    HeldByYou,
     /// The key was used for another purchase.
     IdempotencyKeyReused,
     /// The key is empty, longer than 128 characters or not printable.
@@ -136,12 +140,16 @@ pub enum PurchaseTicketsErrorCode {
     Blocked,
     /// Others were busy with one of them for too long. Nothing happened; try again after `retryAfter`.
     Contended,
+    /// You may not have so many tickets of this event.
+    CustomerLimit,
     /// The same ticket is named twice.
     DuplicateTicket,
     /// The event has been cancelled.
     EventCancelled,
     /// Somebody else is about to buy one of them; it may come back.
     Held,
+    /// You hold one of them: buy it with `purchaseHold`.
+    HeldByYou,
     /// The key was used for another purchase.
     IdempotencyKeyReused,
     /// The key is empty, longer than 128 characters or not printable.
@@ -216,7 +224,9 @@ impl From<PurchaseTicketsErrorCode> for PurchaseTicketErrorCode {
             C::Blocked => Self::Blocked,
             C::Contended => Self::Contended,
             C::EventCancelled => Self::EventCancelled,
+            C::CustomerLimit => Self::CustomerLimit,
             C::Held => Self::Held,
+            C::HeldByYou => Self::HeldByYou,
             C::IdempotencyKeyReused => Self::IdempotencyKeyReused,
             C::InvalidIdempotencyKey => Self::InvalidIdempotencyKey,
             C::NotOnSaleYet => Self::NotOnSaleYet,

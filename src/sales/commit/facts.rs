@@ -6,23 +6,31 @@ use std::collections::{HashMap, HashSet};
 
 use sea_orm::{DbBackend, DbErr};
 
-use super::{Transaction, gates::gate_of, key_of};
+use super::{
+    Transaction,
+    gates::gate_of,
+    gates_of, key_of,
+    targets::{bound, claimed_tickets},
+};
 use crate::{
     entity::ticket,
     fault::Step,
-    ids::{CustomerId, EventId, OrderId, TicketId, TicketTypeId},
+    ids::{CustomerId, EventId, TicketId, TicketTypeId},
     money::Currency,
     sales::{
-        command::Want,
+        command::{Kind, Want},
         decide::{
-            Decision, EventFacts, Facts, KeyFacts, PlacedOrder, Request, TicketFacts, TypeFacts,
-            Unlocked, refuse_early,
+            EventFacts, Facts, KeyFacts, Request, TicketFacts, TypeFacts, Unlocked, refuse_early,
         },
+        desk::BATCH_TICKETS_MAX,
         failure::Failure,
         sql::{self, Trust},
     },
     seat,
 };
+
+/// Tickets of holds and orders that one batch locks; how many they are is known only here. A batch that has more is halved.
+const CLAIMS_MAX: usize = 2 * BATCH_TICKETS_MAX;
 
 impl Transaction {
     /// The requests that tickets are locked for: a repeat gets its order whoever has its ticket locked by now, and what
@@ -33,90 +41,56 @@ impl Transaction {
         facts: &mut Facts,
         requests: &[Request<'a>],
     ) -> Result<Vec<Request<'a>>, Failure> {
-        let new: Vec<Request<'a>> = requests
+        let new: Vec<(usize, Request<'a>)> = requests
             .iter()
-            .filter(|request| !facts.keys.contains_key(&key_of(request)))
             .copied()
+            .enumerate()
+            .filter(|(_, request)| !facts.keys.contains_key(&key_of(request)))
             .collect();
-        self.read_events(facts, &new).await?;
-        for request in &new {
-            if let Some(refusal) = refuse_early(facts, request.command) {
-                facts.early.insert(request.minted.order_id, refusal);
+        let of_new: Vec<Request<'a>> = new.iter().map(|(_, request)| *request).collect();
+        self.read_targets(facts, &of_new).await?;
+        self.read_events(facts, &of_new).await?;
+        self.read_allowances(facts, &of_new).await?;
+        let mut sellable = Vec::new();
+        for (index, request) in new {
+            match refuse_early(facts, &request) {
+                Ok(()) => sellable.push(request),
+                Err(refusal) => {
+                    facts.early.insert(index, refusal);
+                }
             }
         }
-        let is_sellable =
-            |request: &Request<'_>| !facts.early.contains_key(&request.minted.order_id);
-        Ok(new.into_iter().filter(is_sellable).collect())
+        Ok(sellable)
     }
 
-    /// The orders that keys had made before this batch, as they are now. Read here, behind the gate: a buyer who repeats
-    /// after a fault must not meet another one on the way to the answer.
-    pub(super) async fn repeated_orders(
-        &self,
-        requests: &[Request<'_>],
-        decisions: &[Decision],
-    ) -> Result<HashMap<OrderId, PlacedOrder>, Failure> {
-        let repeated: Vec<(EventId, OrderId)> = requests
-            .iter()
-            .zip(decisions)
-            .filter_map(|(request, decision)| match decision {
-                Decision::Repeated(order_id) => Some((request.command.event_id, *order_id)),
-                Decision::Sold(_) | Decision::Refused(_) | Decision::Undecided(_) => None,
-            })
-            .collect();
-        if repeated.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let step = "reading repeated orders";
-        let orders = self
-            .all(step, sql::read_orders(self.backend, &repeated))
-            .await?;
-        let items = self
-            .all(step, sql::read_order_items(self.backend, &repeated))
-            .await?;
-        let mut found: HashMap<OrderId, PlacedOrder> = orders
-            .into_iter()
-            .map(|order| {
-                (
-                    order.id,
-                    PlacedOrder {
-                        order,
-                        items: Vec::new(),
-                    },
-                )
-            })
-            .collect();
-        for item in items {
-            if let Some(placed) = found.get_mut(&item.order_id) {
-                placed.items.push(item);
-            }
-        }
-        Ok(found)
-    }
-
-    /// The customers whose gates this transaction has: limits and idempotency keys of a customer and event are read and
-    /// written only behind it, so that one customer's requests are decided one after the other in every process.
-    pub(super) async fn pass_gates(
+    /// The gates that somebody else has. Behind its gate alone are limits and idempotency keys of a customer and event
+    /// read and written, so that one customer's requests are decided one after the other in every process.
+    pub(super) async fn closed_gates(
         &self,
         requests: &[Request<'_>],
     ) -> Result<HashSet<(EventId, CustomerId)>, Failure> {
-        let customers = requests
-            .iter()
-            .map(|request| (request.command.event_id, request.customer_id));
         if self.backend != DbBackend::Postgres {
-            return Ok(customers.collect());
+            return Ok(HashSet::new());
         }
-        let gates: HashMap<i64, (EventId, CustomerId)> = customers
+        let gates: HashMap<i64, (EventId, CustomerId)> = requests
+            .iter()
+            .flat_map(gates_of)
+            .flatten()
             .map(|(event, customer)| (gate_of(event, customer), (event, customer)))
             .collect();
         let keys: Vec<i64> = gates.keys().copied().collect();
         let rows: Vec<sql::GateRow> = self
             .rows("passing the gates", sql::try_gates(&keys))
             .await?;
-        Ok(rows
+        let open: HashSet<i64> = rows
             .iter()
             .filter(|row| row.is_open)
-            .filter_map(|row| gates.get(&row.gate).copied())
+            .map(|row| row.gate)
+            .collect();
+        Ok(gates
+            .into_iter()
+            .filter(|(key, _)| !open.contains(key))
+            .map(|(_, gate)| gate)
             .collect())
     }
 
@@ -139,7 +113,7 @@ impl Transaction {
                     (row.event_id, row.customer_id, row.key),
                     KeyFacts {
                         fingerprint,
-                        order_id: row.order_id,
+                        bound: Kind::from_name(&row.kind).map(|kind| bound(kind, row.result_id)),
                     },
                 )
             })
@@ -153,14 +127,24 @@ impl Transaction {
         requests: &[Request<'_>],
         trust: Trust,
     ) -> Result<(), Failure> {
-        let named = named_tickets(requests);
-        let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();
+        let claimed = claimed_tickets(facts, requests);
+        if claimed.len() > CLAIMS_MAX && requests.len() > 1 {
+            return Err(Failure::too_large("locking claimed tickets"));
+        }
+        if !claimed.is_empty() {
+            let query = sql::lock_claimed_tickets(self.backend, &claimed);
+            let rows = self.all("locking claimed tickets", query).await?;
+            note_locked(facts, rows);
+        }
+        let mut named = named_tickets(requests);
         if !named.is_empty() {
             let query = sql::lock_free_tickets(self.backend, &named);
             let rows = self.all("locking tickets", query).await?;
             note_locked(facts, rows);
-            self.read_unlocked(facts, &named).await?;
         }
+        named.extend(claimed);
+        self.read_unlocked(facts, &named).await?;
+        let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();
         let any = any_of(requests);
         if !any.is_empty() {
             self.pick(facts, &any, &named_ids, trust).await?;
@@ -171,7 +155,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Named tickets that were not locked: sold, locked by somebody else, or not there at all.
+    /// Named tickets that were not locked: not free, locked by somebody else, or not there at all.
     async fn read_unlocked(
         &self,
         facts: &mut Facts,
@@ -190,11 +174,13 @@ impl Transaction {
         facts.unlocked = rows
             .into_iter()
             .map(|row| {
-                let standing = match row.status {
-                    ticket::Status::Sold => Unlocked::Sold,
-                    ticket::Status::Available | ticket::Status::Held | ticket::Status::Blocked => {
-                        Unlocked::Undecided
+                let standing = match (row.status, row.hold_id, row.held_until) {
+                    (ticket::Status::Sold, ..) => Unlocked::Sold,
+                    (ticket::Status::Blocked, ..) => Unlocked::Blocked,
+                    (ticket::Status::Held, Some(hold_id), Some(until)) => {
+                        Unlocked::Held { hold_id, until }
                     }
+                    (ticket::Status::Available | ticket::Status::Held, ..) => Unlocked::Undecided,
                 };
                 ((row.event_id, row.id), standing)
             })
@@ -300,8 +286,19 @@ impl Transaction {
         Ok(())
     }
 
-    /// Events, ticket types and the time, after the last lock: an event that was cancelled meanwhile sells nothing more.
-    pub(super) async fn read_catalogue(
+    /// What the rules need besides, in statements after the last lock.
+    pub(super) async fn read_behind_locks(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'_>],
+    ) -> Result<(), Failure> {
+        self.read_targets_again(facts, requests).await?;
+        self.read_catalogue(facts, requests).await?;
+        self.read_allowances(facts, requests).await
+    }
+
+    /// Events, ticket types and the time: an event that was cancelled meanwhile sells nothing more.
+    async fn read_catalogue(
         &self,
         facts: &mut Facts,
         requests: &[Request<'_>],
@@ -366,16 +363,16 @@ impl Transaction {
     }
 }
 
-/// The tickets that requests name, each once, in the order of their ids.
+/// The tickets that requests want by their ids, each once, in the order of their ids.
 fn named_tickets(requests: &[Request<'_>]) -> Vec<(EventId, TicketId)> {
     let mut named: Vec<_> = requests
         .iter()
-        .flat_map(|request| match &request.command.want {
-            Want::Tickets(ids) => ids
+        .flat_map(|request| match request.command.want() {
+            Some(Want::Tickets(ids)) => ids
                 .iter()
                 .map(|id| (request.command.event_id, *id))
                 .collect(),
-            Want::AnyOf { .. } => Vec::new(),
+            Some(Want::AnyOf { .. }) | None => Vec::new(),
         })
         .collect();
     named.sort_unstable();
@@ -387,16 +384,16 @@ fn named_tickets(requests: &[Request<'_>]) -> Vec<(EventId, TicketId)> {
 fn any_of(requests: &[Request<'_>]) -> Vec<sql::AnyOf> {
     let mut wanted: HashMap<(EventId, TicketTypeId), usize> = HashMap::new();
     for request in requests {
-        match &request.command.want {
-            Want::AnyOf {
+        match request.command.want() {
+            Some(Want::AnyOf {
                 ticket_type_id,
                 quantity,
-            } => {
+            }) => {
                 *wanted
                     .entry((request.command.event_id, *ticket_type_id))
                     .or_default() += quantity;
             }
-            Want::Tickets(_) => {}
+            Some(Want::Tickets(_)) | None => {}
         }
     }
     let mut wanted: Vec<sql::AnyOf> = wanted
@@ -418,7 +415,7 @@ fn note_locked(facts: &mut Facts, rows: Vec<ticket::Model>) {
         let ticket = TicketFacts {
             ticket_type_id: row.ticket_type_id,
             status: row.status,
-            held_until: row.held_until,
+            held: row.hold_id.zip(row.held_until),
             seat_label,
         };
         ((row.event_id, row.id), ticket)
@@ -427,35 +424,24 @@ fn note_locked(facts: &mut Facts, rows: Vec<ticket::Model>) {
 
 /// None for an id that no event has.
 fn event_facts(row: sql::EventRow) -> Result<Option<(EventId, EventFacts)>, DbErr> {
-    let (
-        Some(id),
-        Some(status),
-        Some(currency),
-        Some(sales_open_at),
-        Some(sales_close_at),
-        Some(max),
-    ) = (
-        row.id,
-        row.status,
-        row.currency,
-        row.sales_open_at,
-        row.sales_close_at,
-        row.tickets_per_order_max,
-    )
-    else {
-        return Ok(None);
+    let Some(id) = row.id else { return Ok(None) };
+    let missing = || DbErr::Type(format!("event {id} lacks a column"));
+    let currency = row.currency.as_deref().and_then(Currency::from_code);
+    // A number that the table's checks exclude allows nothing.
+    let count = |number: i32| usize::try_from(number).unwrap_or(0);
+    let secs = |number: i32| u32::try_from(number).unwrap_or(0);
+    let event = EventFacts {
+        status: row.status.ok_or_else(missing)?,
+        currency: currency
+            .ok_or_else(|| DbErr::Type(format!("event {id} has an unknown currency")))?,
+        sales_open_at: row.sales_open_at.ok_or_else(missing)?,
+        sales_close_at: row.sales_close_at.ok_or_else(missing)?,
+        tickets_per_order_max: row.tickets_per_order_max.map(count).ok_or_else(missing)?,
+        tickets_per_customer_max: row.tickets_per_customer_max.map(count),
+        held_per_customer_max: row.held_per_customer_max.map(count).ok_or_else(missing)?,
+        hold_secs: row.hold_secs.map(secs).ok_or_else(missing)?,
+        hold_secs_max: row.hold_secs_max.map(secs).ok_or_else(missing)?,
+        cancellable_until: row.cancellable_until,
     };
-    let currency = Currency::from_code(&currency)
-        .ok_or_else(|| DbErr::Type(format!("event {id} has an unknown currency")))?;
-    let tickets_per_order_max = usize::try_from(max).unwrap_or(0);
-    Ok(Some((
-        id,
-        EventFacts {
-            status,
-            currency,
-            sales_open_at,
-            sales_close_at,
-            tickets_per_order_max,
-        },
-    )))
+    Ok(Some((id, event)))
 }

@@ -3,8 +3,15 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{super::command::Kind, *};
-use crate::{auth::Account, sales::command::TICKETS_PER_ORDER_MAX};
+use super::*;
+use crate::{
+    auth::Account,
+    entity::ticket,
+    ids::TicketTypeId,
+    money::Currency,
+    sales::command::{Purchase, TICKETS_PER_ORDER_MAX},
+};
+use std::collections::HashMap;
 
 const EVENT: EventId = EventId(Uuid::from_u128(0xe));
 const OTHER_EVENT: EventId = EventId(Uuid::from_u128(0xf));
@@ -12,6 +19,8 @@ const STALLS: TicketTypeId = TicketTypeId(Uuid::from_u128(0x1));
 const CIRCLE: TicketTypeId = TicketTypeId(Uuid::from_u128(0x2));
 const ADA: CustomerId = CustomerId(Uuid::from_u128(0xa));
 const BOB: CustomerId = CustomerId(Uuid::from_u128(0xb));
+/// Whose it is, nobody here knows.
+const OTHERS_HOLD: HoldId = HoldId(Uuid::from_u128(0xbad));
 const STALLS_PRICE: i64 = 1_250;
 const CIRCLE_PRICE: i64 = 900;
 
@@ -31,6 +40,11 @@ fn facts() -> Facts {
         sales_open_at: at(100),
         sales_close_at: at(200),
         tickets_per_order_max: 4,
+        tickets_per_customer_max: None,
+        held_per_customer_max: 10,
+        hold_secs: 10,
+        hold_secs_max: 25,
+        cancellable_until: None,
     };
     Facts {
         now: at(150),
@@ -66,7 +80,7 @@ fn add(
     let ticket = TicketFacts {
         ticket_type_id,
         status,
-        held_until: held_until.map(at),
+        held: held_until.map(|until| (OTHERS_HOLD, at(until))),
         seat_label,
     };
     facts.locked.insert((EVENT, id), ticket);
@@ -91,15 +105,12 @@ fn command(event_id: EventId, key: &str, want: Want, total: Option<&str>) -> Com
         issuer: "i".into(),
         subject: "s".into(),
     };
-    Command::new(
-        event_id,
-        buyer,
-        key,
-        Kind::PurchaseTickets,
+    let action = Action::Purchase {
+        kind: Purchase::Tickets,
         want,
-        total.map(|t| t.parse().unwrap()),
-    )
-    .unwrap()
+        expected_total: total.map(|t| t.parse().unwrap()),
+    };
+    Command::new(event_id, buyer, key, action).unwrap()
 }
 
 fn these(key: &str, numbers: &[u128]) -> Command {
@@ -126,18 +137,16 @@ fn any(key: &str, ticket_type_id: TicketTypeId, quantity: usize) -> Command {
 fn decide_all(facts: &Facts, commands: &[(CustomerId, Command)]) -> Vec<Decision> {
     let minted: Vec<Minted> = commands
         .iter()
-        .map(|(_, command)| Minted::new(command.want.quantity()))
+        .map(|(_, command)| Minted::new(command.tickets_len()))
         .collect();
     let requests: Vec<Request<'_>> = commands
         .iter()
-        .zip(&minted)
-        .map(|((customer_id, command), minted)| Request {
+        .map(|(customer_id, command)| Request {
             command,
             customer_id: *customer_id,
-            minted,
         })
         .collect();
-    decide(facts, &requests)
+    decide(facts, &requests, &minted).0
 }
 
 fn decide_single(facts: &Facts, command: Command) -> Decision {
@@ -153,7 +162,10 @@ fn refusal(decision: Decision) -> Refusal {
 
 fn tickets_of(decision: &Decision) -> Vec<TicketId> {
     match decision {
-        Decision::Sold(placed) => placed.items.iter().map(|item| item.ticket_id).collect(),
+        Decision::Done(Done::Order(placed)) => {
+            placed.items.iter().map(|item| item.ticket_id).collect()
+        }
+        Decision::Done(Done::Hold(held)) => held.tickets.clone(),
         Decision::Repeated(_) | Decision::Refused(_) | Decision::Undecided(_) => vec![],
     }
 }
@@ -198,7 +210,10 @@ fn a_hold_ends_exactly_when_it_says() {
     );
     assert_eq!(
         refusal(decide_single(&facts, these("a", &[1]))),
-        Refusal::Held(ticket(1))
+        Refusal::Held {
+            ticket: ticket(1),
+            until: at(151)
+        }
     );
     facts.now = at(151);
     assert_eq!(
@@ -252,13 +267,13 @@ fn a_repeat_gets_its_order_even_when_the_sale_is_over() {
     let order_id = OrderId::mint();
     let bound = KeyFacts {
         fingerprint: first.fingerprint(),
-        order_id,
+        bound: Some(Bound::Order(order_id)),
     };
     facts.keys.insert((EVENT, ADA, "a".into()), bound);
     facts.now = at(500);
     assert_eq!(
         decide_single(&facts, these("a", &[1])),
-        Decision::Repeated(order_id)
+        Decision::Repeated(Bound::Order(order_id))
     );
     assert_eq!(
         refusal(decide_single(&facts, these("a", &[2]))),
@@ -276,11 +291,11 @@ fn the_same_key_twice_in_one_batch_buys_once() {
             (ADA, these("a", &[2])),
         ],
     );
-    let Decision::Sold(placed) = &decisions[0] else {
+    let Decision::Done(Done::Order(placed)) = &decisions[0] else {
         panic!("{:?}", decisions[0]);
     };
     let order_id = placed.order.id;
-    assert_eq!(decisions[1], Decision::Repeated(order_id));
+    assert_eq!(decisions[1], Decision::Repeated(Bound::Order(order_id)));
     assert_eq!(decisions[2], Decision::Refused(vec![Refusal::KeyReused]));
 }
 
@@ -325,7 +340,7 @@ fn the_price_is_what_was_expected_or_nothing_is_bought() {
         Refusal::PriceChanged { total }
     );
     match decide_single(&facts, both("25")) {
-        Decision::Sold(placed) => assert_eq!(placed.order.total_minor, 2_500),
+        Decision::Done(Done::Order(placed)) => assert_eq!(placed.order.total_minor, 2_500),
         other => panic!("{other:?}"),
     }
 }
@@ -388,7 +403,9 @@ fn the_largest_order_at_the_highest_price_fits() {
         .price_minor = price_minor;
     let numbers: Vec<u128> = (0..).take(TICKETS_PER_ORDER_MAX).collect();
     match decide_single(&facts, these("a", &numbers)) {
-        Decision::Sold(placed) => assert_eq!(placed.order.total_minor, 1_000 * price_minor),
+        Decision::Done(Done::Order(placed)) => {
+            assert_eq!(placed.order.total_minor, 1_000 * price_minor);
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -514,7 +531,7 @@ impl Model<'_> {
                 Expected::Refused
             };
         }
-        let (quantity, price_minor) = match &command.want {
+        let (quantity, price_minor) = match command.want().unwrap() {
             Want::Tickets(ids) => {
                 let numbers: Vec<usize> = ids
                     .iter()
@@ -571,8 +588,13 @@ impl Model<'_> {
                 )
             }
         };
-        match command.expected_total {
-            Some(total) if total != rust_decimal::Decimal::new(price_minor, 2) => Expected::Refused,
+        let Action::Purchase { expected_total, .. } = &command.action else {
+            unreachable!()
+        };
+        match expected_total {
+            Some(total) if *total != rust_decimal::Decimal::new(price_minor, 2) => {
+                Expected::Refused
+            }
             _ => Expected::Sold { quantity },
         }
     }
@@ -597,14 +619,14 @@ proptest! {
         let mut model = Model { seats: &seats, owners: HashMap::new(), keys: HashMap::new() };
         for ((customer, command), decision) in commands.iter().zip(&decisions) {
             let is_expected = match (model.expect(*customer, command), decision) {
-                (Expected::Sold { quantity }, Decision::Sold(placed)) => placed.items.len() == quantity,
-                (Expected::Repeated(expected), Decision::Repeated(order)) => expected == *order,
+                (Expected::Sold { quantity }, Decision::Done(Done::Order(placed))) => placed.items.len() == quantity,
+                (Expected::Repeated(expected), Decision::Repeated(bound)) => Bound::Order(expected) == *bound,
                 (Expected::Refused, Decision::Refused(refusals)) => !refusals.is_empty(),
                 (Expected::Undecided, Decision::Undecided(_)) => true,
                 _ => false,
             };
             prop_assert!(is_expected, "{:?} became {:?}, expected {:?}", command, decision, model.expect(*customer, command));
-            if let Decision::Sold(placed) = decision {
+            if let Decision::Done(Done::Order(placed)) = decision {
                 let sum: i64 = placed.items.iter().map(|item| item.unit_price_minor).sum();
                 prop_assert_eq!(placed.order.total_minor, sum);
                 for item in &placed.items {
@@ -628,7 +650,7 @@ proptest! {
             .iter()
             .cloned()
             .zip(decisions)
-            .filter(|(_, decision)| matches!(decision, Decision::Sold(_)))
+            .filter(|(_, decision)| matches!(decision, Decision::Done(_)))
             .unzip();
         let again = decide_all(&facts, &kept);
         let tickets = |decisions: &[Decision]| decisions.iter().map(tickets_of).collect::<Vec<_>>();

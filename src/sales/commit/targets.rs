@@ -1,0 +1,295 @@
+//! Holds and orders that commands are about, and what their customers have already.
+//!
+//! A hold and an order are written behind their customer's gate, and by the cancellation of the whole event, which locks
+//! their tickets first. So their tickets are read, locked, and orders read again; a hold's tickets say themselves, once
+//! they are locked, whose they are.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Transaction;
+use crate::{
+    entity::order_item,
+    ids::{CustomerId, EventId, HoldId, OrderId, TicketId},
+    sales::{
+        command::{Action, Kind},
+        decide::{
+            AllowanceFacts, Bound, Decision, Done, Facts, HeldTickets, HoldFacts, LiveHold,
+            PlacedOrder, Request, Unlocked,
+        },
+        failure::Failure,
+        sql,
+    },
+};
+
+/// What a key of this kind is bound to.
+pub(super) fn bound(kind: Kind, result_id: Uuid) -> Bound {
+    match kind {
+        Kind::PurchaseTicket | Kind::PurchaseTickets | Kind::PurchaseHold | Kind::CancelOrder => {
+            Bound::Order(OrderId(result_id))
+        }
+        Kind::HoldTickets | Kind::ExtendHold | Kind::ReleaseHold => Bound::Hold(HoldId(result_id)),
+    }
+}
+
+/// The tickets of the holds and orders that requests are about, each once, in the order of their ids: all of an order,
+/// also when a part of it is cancelled, so that whoever changes the order has all of it.
+pub(super) fn claimed_tickets(facts: &Facts, requests: &[Request<'_>]) -> Vec<(EventId, TicketId)> {
+    let mut claimed = Vec::new();
+    for request in requests {
+        let event_id = request.command.event_id;
+        let hold = request.command.hold_id();
+        if let Some(hold) = hold.and_then(|id| facts.holds.get(&(event_id, id))) {
+            claimed.extend(hold.tickets.iter().map(|id| (event_id, *id)));
+        }
+        let order = request.command.order_id();
+        if let Some(placed) = order.and_then(|id| facts.orders.get(&(event_id, id))) {
+            let active = placed
+                .items
+                .iter()
+                .filter(|item| item.status == order_item::Status::Active);
+            claimed.extend(active.map(|item| (event_id, item.ticket_id)));
+        }
+    }
+    claimed.sort_unstable();
+    claimed.dedup();
+    claimed
+}
+
+fn orders_of(requests: &[Request<'_>]) -> Vec<(EventId, OrderId)> {
+    let orders: HashSet<_> = requests
+        .iter()
+        .filter_map(|request| Some((request.command.event_id, request.command.order_id()?)))
+        .collect();
+    orders.into_iter().collect()
+}
+
+impl Transaction {
+    /// The holds and orders that requests are about, with the ids of their tickets.
+    pub(super) async fn read_targets(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'_>],
+    ) -> Result<(), Failure> {
+        let holds: HashSet<_> = requests
+            .iter()
+            .filter_map(|request| Some((request.command.event_id, request.command.hold_id()?)))
+            .collect();
+        let holds: Vec<_> = holds.into_iter().collect();
+        facts.holds = self.read_holds(&holds).await?;
+        facts.orders = self.read_orders(&orders_of(requests)).await?;
+        Ok(())
+    }
+
+    /// The same orders, now that their tickets are locked; and the holds that keep tickets from those who named them, to
+    /// tell somebody else's from their own.
+    pub(super) async fn read_targets_again(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'_>],
+    ) -> Result<(), Failure> {
+        facts
+            .orders
+            .extend(self.read_orders(&orders_of(requests)).await?);
+        let unknown: HashSet<(EventId, HoldId)> = facts
+            .unlocked
+            .iter()
+            .filter_map(|((event_id, _), unlocked)| match unlocked {
+                Unlocked::Held { hold_id, .. } => Some((*event_id, *hold_id)),
+                Unlocked::Sold | Unlocked::Blocked | Unlocked::Undecided => None,
+            })
+            .filter(|key| !facts.holds.contains_key(key))
+            .collect();
+        if !unknown.is_empty() {
+            let unknown: Vec<_> = unknown.into_iter().collect();
+            let query = sql::read_holds(self.backend, &unknown);
+            for hold in self.all("reading holders", query).await? {
+                let tickets = Vec::new();
+                facts
+                    .holds
+                    .insert((hold.event_id, hold.id), HoldFacts { hold, tickets });
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_holds(
+        &self,
+        ids: &[(EventId, HoldId)],
+    ) -> Result<HashMap<(EventId, HoldId), HoldFacts>, Failure> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let holds = self
+            .all("reading holds", sql::read_holds(self.backend, ids))
+            .await?;
+        let tickets = self
+            .all(
+                "reading held tickets",
+                sql::read_held_tickets(self.backend, ids),
+            )
+            .await?;
+        let mut found: HashMap<(EventId, HoldId), HoldFacts> = holds
+            .into_iter()
+            .map(|hold| {
+                let tickets = Vec::new();
+                ((hold.event_id, hold.id), HoldFacts { hold, tickets })
+            })
+            .collect();
+        for ticket in tickets {
+            if let Some(hold_id) = ticket.hold_id
+                && let Some(facts) = found.get_mut(&(ticket.event_id, hold_id))
+            {
+                facts.tickets.push(ticket.id);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read_orders(
+        &self,
+        ids: &[(EventId, OrderId)],
+    ) -> Result<HashMap<(EventId, OrderId), PlacedOrder>, Failure> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let orders = self
+            .all("reading orders", sql::read_orders(self.backend, ids))
+            .await?;
+        let items = self
+            .all(
+                "reading order items",
+                sql::read_order_items(self.backend, ids),
+            )
+            .await?;
+        let mut found: HashMap<(EventId, OrderId), PlacedOrder> = orders
+            .into_iter()
+            .map(|order| {
+                let items = Vec::new();
+                ((order.event_id, order.id), PlacedOrder { order, items })
+            })
+            .collect();
+        for item in items {
+            if let Some(placed) = found.get_mut(&(item.event_id, item.order_id)) {
+                placed.items.push(item);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What keys had made before this batch, as it is now. Read here, behind the gate: a buyer who repeats after a fault
+    /// must not meet another one on the way to the answer.
+    pub(super) async fn repeated(
+        &self,
+        requests: &[Request<'_>],
+        decisions: &[Decision],
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<Bound, Done>, Failure> {
+        let (mut orders, mut holds) = (Vec::new(), Vec::new());
+        for (request, decision) in requests.iter().zip(decisions) {
+            let event_id = request.command.event_id;
+            match decision {
+                Decision::Repeated(Bound::Order(id)) => orders.push((event_id, *id)),
+                Decision::Repeated(Bound::Hold(id)) => holds.push((event_id, *id)),
+                Decision::Done(_) | Decision::Refused(_) | Decision::Undecided(_) => {}
+            }
+        }
+        let orders = self.read_orders(&orders).await?;
+        let holds = self.read_holds(&holds).await?;
+        let orders = orders
+            .into_iter()
+            .map(|((_, id), placed)| (Bound::Order(id), Done::Order(placed)));
+        let holds = holds.into_iter().map(|((_, id), facts)| {
+            let held = HeldTickets {
+                hold: facts.hold,
+                tickets: facts.tickets,
+                as_of: now,
+            };
+            (Bound::Hold(id), Done::Hold(held))
+        });
+        Ok(orders.chain(holds).collect())
+    }
+
+    /// What the customers have of events that limit it, as far as it has not been read. Behind their gates nobody gives them
+    /// more meanwhile. Once before the locks, to lock nothing for who may have nothing more; once behind them, for a limit
+    /// that was set meanwhile.
+    pub(super) async fn read_allowances(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'_>],
+    ) -> Result<(), Failure> {
+        let (mut limited, mut holding) = (HashSet::new(), HashSet::new());
+        for request in requests {
+            let customer = (request.command.event_id, request.customer_id);
+            let is_limited = facts
+                .events
+                .get(&request.command.event_id)
+                .is_some_and(|event| event.tickets_per_customer_max.is_some());
+            match &request.command.action {
+                Action::Hold { .. } => {
+                    holding.insert(customer);
+                }
+                Action::Purchase { .. } | Action::PurchaseHold { .. } if is_limited => {
+                    holding.insert(customer);
+                }
+                Action::Purchase { .. }
+                | Action::PurchaseHold { .. }
+                | Action::ExtendHold { .. }
+                | Action::ReleaseHold { .. }
+                | Action::CancelOrder { .. } => continue,
+            }
+            if is_limited {
+                limited.insert(customer);
+            }
+        }
+        limited.retain(|customer| {
+            facts
+                .allowances
+                .get(customer)
+                .is_none_or(|it| it.owned.is_none())
+        });
+        holding.retain(|customer| {
+            facts
+                .allowances
+                .get(customer)
+                .is_none_or(|it| it.holds.is_none())
+        });
+        if !limited.is_empty() {
+            let limited: Vec<_> = limited.into_iter().collect();
+            for customer in &limited {
+                allowance(facts, *customer).owned = Some(0);
+            }
+            let statement = sql::count_owned(self.backend, &limited);
+            let rows: Vec<sql::OwnedRow> =
+                self.rows("counting what customers own", statement).await?;
+            for row in rows {
+                let owned_len = usize::try_from(row.owned_len).unwrap_or(usize::MAX);
+                allowance(facts, (row.event_id, row.customer_id)).owned = Some(owned_len);
+            }
+        }
+        if !holding.is_empty() {
+            let holding: Vec<_> = holding.into_iter().collect();
+            for customer in &holding {
+                allowance(facts, *customer).holds = Some(Vec::new());
+            }
+            let query = sql::read_live_holds(self.backend, &holding, facts.now);
+            for hold in self.all("reading live holds", query).await? {
+                let live = LiveHold {
+                    id: hold.id,
+                    held_until: hold.held_until,
+                    tickets_len: usize::try_from(hold.tickets_len).unwrap_or(0),
+                };
+                let customer = (hold.event_id, hold.customer_id);
+                let holds = &mut allowance(facts, customer).holds;
+                holds.get_or_insert_default().push(live);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn allowance(facts: &mut Facts, customer: (EventId, CustomerId)) -> &mut AllowanceFacts {
+    facts.allowances.entry(customer).or_default()
+}

@@ -1,0 +1,47 @@
+//! Ids and secrets, minted outside the decision.
+
+use data_encoding::BASE32_NOPAD;
+
+use crate::ids::{HoldId, OrderId, OrderItemId};
+
+/// Ids and secrets of what a command may become: made for each attempt, because the decision knows no randomness.
+#[derive(Clone, Debug)]
+pub struct Minted {
+    pub order_id: OrderId,
+    pub items: Vec<(OrderItemId, AdmissionCode)>,
+    pub hold_id: HoldId,
+}
+
+impl Minted {
+    /// For an order of at most `quantity` tickets.
+    pub fn new(quantity: usize) -> Self {
+        Self {
+            order_id: OrderId::mint(),
+            items: (0..quantity)
+                .map(|_| (OrderItemId::mint(), AdmissionCode::mint()))
+                .collect(),
+            hold_id: HoldId::mint(),
+        }
+    }
+}
+
+/// What the door scans: 128 random bits in base32 (RFC 4648), 26 characters.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdmissionCode(String);
+
+impl AdmissionCode {
+    fn mint() -> Self {
+        Self(BASE32_NOPAD.encode(&rand::random::<[u8; 16]>()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A ticket to whoever reads it, so it stays out of logs.
+impl std::fmt::Debug for AdmissionCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdmissionCode(..)")
+    }
+}
