@@ -11,6 +11,7 @@
 mod facts;
 mod gates;
 mod targets;
+mod tickets;
 mod write;
 
 use std::{collections::HashMap, time::Duration};
@@ -20,10 +21,10 @@ use sea_orm::{
     FromQueryResult, QueryResult, Select, Statement, TransactionOptions, TransactionTrait,
 };
 
-use self::gates::{gate_of, type_line_of};
+use self::gates::{gate_of, gates_of, type_line_of};
 use super::{
     Outcome,
-    command::{Action, Canceller, Command, Want},
+    command::{Action, Command, Want},
     decide::{Bound, Decision, Done, Facts, Request, decide},
     failure::Failure,
     lane::{DATABASE_WAIT_MAX, bounded},
@@ -292,28 +293,6 @@ const SQLITE_MODE: Option<sea_orm::SqliteTransactionMode> =
 #[cfg(without_lock)]
 const SQLITE_MODE: Option<sea_orm::SqliteTransactionMode> =
     Some(sea_orm::SqliteTransactionMode::Deferred);
-
-/// The gates of a request: that of the account that asks, whose keys are behind it, and, where somebody else's order is
-/// cancelled, that of its customer.
-fn gates_of(request: &Request<'_>) -> [Option<(EventId, CustomerId)>; 2] {
-    let event_id = request.command.event_id;
-    let other = match &request.command.action {
-        Action::CancelOrder {
-            by: Canceller::Staff { customer_id },
-            ..
-        } => Some((event_id, *customer_id)),
-        Action::CancelOrder {
-            by: Canceller::Customer,
-            ..
-        }
-        | Action::Purchase { .. }
-        | Action::Hold { .. }
-        | Action::ExtendHold { .. }
-        | Action::ReleaseHold { .. }
-        | Action::PurchaseHold { .. } => None,
-    };
-    [Some((event_id, request.customer_id)), other]
-}
 
 /// Ids for what a request may become.
 fn mint(facts: &Facts, request: &Request<'_>) -> Minted {

@@ -64,7 +64,7 @@ impl Customers {
                 created_at,
             });
             let backend = db.get_database_backend();
-            let statement = sql::write::insert_customers(backend, rows);
+            let statement = sql::insert_customers(backend, rows);
             bounded(
                 backend,
                 DATABASE_WAIT_MAX,

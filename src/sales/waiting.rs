@@ -6,30 +6,25 @@
 //! connection: as many stuck rows as there are connections must not keep the next group, whose lock is free in a
 //! millisecond, from trying.
 
+mod room;
+
 use std::{
-    collections::{HashMap, hash_map},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::Instant,
-};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
+use self::room::{Key, Room};
 use super::{
-    command::Want,
     commit::{Blocker, Transaction, Wait},
-    desk::{self, BATCH_TICKETS_MAX, Desk, Entry, Limits, SPLITS_OF_TIMED_OUT_MAX},
+    desk::{self, Desk, Entry, Limits, SPLITS_OF_TIMED_OUT_MAX},
     failure::{Cause, Failure},
     lane::Lane,
     sql::Trust,
 };
-use crate::{
-    ids::{EventId, TicketId},
-    store::Store,
-};
+use crate::store::Store;
 
 /// A group's first wait for a lock: most locks are another batch's, and gone in a few milliseconds.
 const FIRST_SLICE: Duration = Duration::from_millis(50);
@@ -51,19 +46,6 @@ pub enum Late {
     Broken,
 }
 
-/// Who waits together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Blocked(Blocker),
-    /// A batch that failed as a whole.
-    Batch(u64),
-}
-
-struct Group {
-    members: Vec<Entry>,
-    late: Late,
-}
-
 /// Everybody who waits.
 pub struct Waiting {
     room: Mutex<Room>,
@@ -77,14 +59,6 @@ pub struct Waiting {
     tasks: TaskTracker,
     len_max: usize,
     batch_len_max: usize,
-}
-
-#[derive(Default)]
-struct Room {
-    groups: HashMap<Key, Group>,
-    len: usize,
-    len_by_event: HashMap<EventId, usize>,
-    batches_ever: u64,
 }
 
 impl Waiting {
@@ -203,136 +177,6 @@ pub fn park_batch(desk: &Arc<Desk>, part: Vec<Entry>, late: Late) {
 fn start(desk: &Arc<Desk>, key: Key) {
     let desk = Arc::clone(desk);
     desk.waiting.tasks.spawn(wait(Arc::clone(&desk), key));
-}
-
-impl Room {
-    /// Adds a member; true when the group is new and needs a task.
-    fn join(&mut self, key: Key, entry: Entry, late: Late) -> bool {
-        self.len += 1;
-        *self.len_by_event.entry(entry.command.event_id).or_default() += 1;
-        match self.groups.entry(key) {
-            hash_map::Entry::Occupied(mut group) => {
-                group.get_mut().members.push(entry);
-                false
-            }
-            hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Group {
-                    members: vec![entry],
-                    late,
-                });
-                true
-            }
-        }
-    }
-
-    fn leave(&mut self, event_id: EventId) {
-        self.len -= 1;
-        if let hash_map::Entry::Occupied(mut count) = self.len_by_event.entry(event_id) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-
-    /// Takes members out of a group, in order of arrival: as many as a batch may have.
-    fn take(&mut self, key: &Key, len_max: usize) -> Vec<Entry> {
-        let Some(group) = self.groups.get_mut(key) else {
-            return Vec::new();
-        };
-        let mut tickets = 0;
-        let len = group
-            .members
-            .iter()
-            .take(len_max)
-            .take_while(|entry| {
-                let is_within = tickets < BATCH_TICKETS_MAX;
-                tickets += entry.command.tickets_len();
-                is_within
-            })
-            .count();
-        let taken: Vec<Entry> = group.members.drain(..len).collect();
-        for entry in &taken {
-            self.leave(entry.command.event_id);
-        }
-        taken
-    }
-
-    /// Empties a group.
-    fn remove(&mut self, key: &Key) {
-        let Some(group) = self.groups.remove(key) else {
-            return;
-        };
-        for entry in &group.members {
-            self.leave(entry.command.event_id);
-        }
-    }
-
-    /// How often the attempts of a group's members have failed on the database's side.
-    fn failures(&self, key: &Key) -> u32 {
-        let members = self
-            .groups
-            .get(key)
-            .into_iter()
-            .flat_map(|group| &group.members);
-        members.map(|entry| entry.failures).max().unwrap_or(0)
-    }
-
-    /// Says what members of a group that are too late are told.
-    fn set_late(&mut self, key: &Key, late: Late) {
-        if let Some(group) = self.groups.get_mut(key) {
-            group.late = late;
-        }
-    }
-
-    /// The tickets that every member of a group wants, that is `blocker` at least: waiting for more would hold what others
-    /// wait for. And whether a member claims them as its own.
-    fn wanted_by_all(&self, key: &Key, blocker: TicketId) -> (Vec<TicketId>, bool) {
-        let members = || {
-            self.groups
-                .get(key)
-                .into_iter()
-                .flat_map(|group| &group.members)
-        };
-        let wants = members();
-        let is_claimed = members().any(|entry| entry.command.want().is_none());
-        let blocker = [blocker];
-        let mut wants = wants.map(|entry| match entry.command.want() {
-            Some(Want::Tickets(ids)) => ids.as_slice(),
-            // What a hold or an order has is known to the transaction alone.
-            Some(Want::AnyOf { .. }) | None => &blocker,
-        });
-        let Some(first) = wants.next() else {
-            return (Vec::new(), is_claimed);
-        };
-        // Ids are in order in every command.
-        let common = wants.fold(first.to_vec(), |mut common, ids| {
-            common.retain(|id| ids.binary_search(id).is_ok());
-            common
-        });
-        (common, is_claimed)
-    }
-
-    /// Removes members whose deadline has passed, and the group itself when none is left. The next deadline of the others.
-    fn prune(&mut self, key: &Key) -> (Vec<Entry>, Late, Option<Instant>) {
-        let Some(group) = self.groups.get_mut(key) else {
-            return (Vec::new(), Late::Contended, None);
-        };
-        let (late, now) = (group.late, Instant::now());
-        let (too_late, in_time): (Vec<Entry>, Vec<Entry>) = group
-            .members
-            .drain(..)
-            .partition(|entry| entry.deadline <= now);
-        let next = in_time.iter().map(|entry| entry.deadline).min();
-        group.members = in_time;
-        if next.is_none() {
-            self.groups.remove(key);
-        }
-        for entry in &too_late {
-            self.leave(entry.command.event_id);
-        }
-        (too_late, late, next)
-    }
 }
 
 /// Removes a group whose task ends, also when it ends by a panic: nobody may join a group that has no task. Who is still

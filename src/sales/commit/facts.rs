@@ -1,4 +1,4 @@
-//! What a batch must know before it is decided: its gates, its keys, its tickets' rows, and then what those rest on.
+//! What a batch must know before it is decided: its gates, its keys, and what its tickets rest on.
 //!
 //! The order in which these are called is [`super`]'s. Nothing here waits for somebody else, and nothing is written.
 
@@ -8,29 +8,22 @@ use sea_orm::{DbBackend, DbErr};
 
 use super::{
     Transaction,
-    gates::gate_of,
-    gates_of, key_of,
-    targets::{bound, claimed_tickets},
+    gates::{gate_of, gates_of},
+    key_of,
+    targets::bound,
+    tickets::any_of,
 };
 use crate::{
-    entity::ticket,
     fault::Step,
-    ids::{CustomerId, EventId, TicketId, TicketTypeId},
+    ids::{CustomerId, EventId, TicketTypeId},
     money::Currency,
     sales::{
-        command::{Kind, Want},
-        decide::{
-            EventFacts, Facts, KeyFacts, Request, TicketFacts, TypeFacts, Unlocked, refuse_early,
-        },
-        desk::BATCH_TICKETS_MAX,
+        command::Kind,
+        decide::{EventFacts, Facts, KeyFacts, Request, TypeFacts, refuse_early},
         failure::Failure,
-        sql::{self, Trust},
+        sql,
     },
-    seat,
 };
-
-/// Tickets of holds and orders that one batch locks; how many they are is known only here. A batch that has more is halved.
-const CLAIMS_MAX: usize = 2 * BATCH_TICKETS_MAX;
 
 impl Transaction {
     /// The requests that tickets are locked for: a repeat gets its order whoever has its ticket locked by now, and what
@@ -120,172 +113,6 @@ impl Transaction {
             .collect())
     }
 
-    /// Locks what can be locked without waiting, and finds out about the rest.
-    pub(super) async fn lock_tickets(
-        &self,
-        facts: &mut Facts,
-        requests: &[Request<'_>],
-        trust: Trust,
-    ) -> Result<(), Failure> {
-        let claimed = claimed_tickets(facts, requests);
-        if claimed.len() > CLAIMS_MAX && requests.len() > 1 {
-            return Err(Failure::too_large("locking claimed tickets"));
-        }
-        if !claimed.is_empty() {
-            let query = sql::lock_claimed_tickets(self.backend, &claimed);
-            let rows = self.all("locking claimed tickets", query).await?;
-            note_locked(facts, rows);
-        }
-        let mut named = named_tickets(requests);
-        if !named.is_empty() {
-            let query = sql::lock_free_tickets(self.backend, &named);
-            let rows = self.all("locking tickets", query).await?;
-            note_locked(facts, rows);
-        }
-        named.extend(claimed);
-        self.read_unlocked(facts, &named).await?;
-        let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();
-        let any = any_of(requests);
-        if !any.is_empty() {
-            self.pick(facts, &any, &named_ids, trust).await?;
-        }
-        if trust == Trust::Owners {
-            self.doubt_statuses(facts).await?;
-        }
-        Ok(())
-    }
-
-    /// Named tickets that were not locked: not free, locked by somebody else, or not there at all.
-    async fn read_unlocked(
-        &self,
-        facts: &mut Facts,
-        named: &[(EventId, TicketId)],
-    ) -> Result<(), Failure> {
-        let missing: Vec<_> = named
-            .iter()
-            .filter(|key| !facts.locked.contains_key(key))
-            .copied()
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let query = sql::read_tickets(self.backend, &missing);
-        let rows = self.all("reading tickets", query).await?;
-        facts.unlocked = rows
-            .into_iter()
-            .map(|row| {
-                let standing = match (row.status, row.hold_id, row.held_until) {
-                    (ticket::Status::Sold, ..) => Unlocked::Sold,
-                    (ticket::Status::Blocked, ..) => Unlocked::Blocked,
-                    (ticket::Status::Held, Some(hold_id), Some(until)) => {
-                        Unlocked::Held { hold_id, until }
-                    }
-                    (ticket::Status::Available | ticket::Status::Held, ..) => Unlocked::Undecided,
-                };
-                ((row.event_id, row.id), standing)
-            })
-            .collect();
-        Ok(())
-    }
-
-    /// Any tickets of a type: available ones first, then those whose hold has ended, then a look at what others have.
-    async fn pick(
-        &self,
-        facts: &mut Facts,
-        any: &[sql::AnyOf],
-        named: &[TicketId],
-        trust: Trust,
-    ) -> Result<(), Failure> {
-        let mut short = any.to_vec();
-        for free in [sql::Free::Available, sql::Free::Expired] {
-            let rows = self.pick_rows(free, &short, named, trust).await?;
-            for row in &rows {
-                facts
-                    .picks
-                    .entry((row.event_id, row.ticket_type_id))
-                    .or_default()
-                    .tickets
-                    .push(row.id);
-            }
-            note_locked(facts, rows);
-            short = any
-                .iter()
-                .map(|any| sql::AnyOf {
-                    quantity: any.quantity - facts.picked(any.event_id, any.ticket_type_id),
-                    ..*any
-                })
-                .filter(|any| any.quantity > 0)
-                .collect();
-            if short.is_empty() {
-                return Ok(());
-            }
-        }
-        if self.backend != DbBackend::Postgres {
-            return Ok(());
-        }
-        let ours: Vec<TicketId> = facts.locked.keys().map(|(_, id)| *id).collect();
-        let contested: Vec<sql::ContestedRow> = self
-            .rows(
-                "looking for contested tickets",
-                sql::find_contested(&short, &ours, trust),
-            )
-            .await?;
-        for row in contested {
-            facts
-                .picks
-                .entry((row.event_id, row.ticket_type_id))
-                .or_default()
-                .contested
-                .push(row.id);
-        }
-        Ok(())
-    }
-
-    async fn pick_rows(
-        &self,
-        free: sql::Free,
-        any: &[sql::AnyOf],
-        named: &[TicketId],
-        trust: Trust,
-    ) -> Result<Vec<ticket::Model>, Failure> {
-        let step = "picking tickets";
-        let mut rows = match self.backend {
-            DbBackend::Postgres => {
-                self.rows(step, sql::pick_tickets(free, any, named, trust))
-                    .await?
-            }
-            _ => {
-                let mut rows = Vec::new();
-                for wanted in any {
-                    rows.extend(
-                        self.rows(step, sql::pick_tickets_sqlite(free, *wanted, named, trust))
-                            .await?,
-                    );
-                }
-                rows
-            }
-        };
-        rows.sort_unstable_by_key(|row: &ticket::Model| row.id);
-        Ok(rows)
-    }
-
-    /// Takes every ticket for sold that has an owner, and says so: somebody wrote to the database by hand.
-    async fn doubt_statuses(&self, facts: &mut Facts) -> Result<(), Failure> {
-        let locked: Vec<_> = facts.locked.keys().copied().collect();
-        let query = sql::find_owned(self.backend, &locked);
-        let owned = self.all("reading owners", query).await?;
-        for item in owned {
-            if let Some(ticket) = facts.locked.get_mut(&(item.event_id, item.ticket_id)) {
-                tracing::error!(
-                    event.id = %item.event_id, ticket.id = %item.ticket_id, order.id = %item.order_id,
-                    "ticket {} is not marked sold but has an owner; it is treated as sold", item.ticket_id
-                );
-                ticket.status = ticket::Status::Sold;
-            }
-        }
-        Ok(())
-    }
-
     /// What the rules need besides, in statements after the last lock.
     pub(super) async fn read_behind_locks(
         &self,
@@ -361,65 +188,6 @@ impl Transaction {
         }
         Ok(())
     }
-}
-
-/// The tickets that requests want by their ids, each once, in the order of their ids.
-fn named_tickets(requests: &[Request<'_>]) -> Vec<(EventId, TicketId)> {
-    let mut named: Vec<_> = requests
-        .iter()
-        .flat_map(|request| match request.command.want() {
-            Some(Want::Tickets(ids)) => ids
-                .iter()
-                .map(|id| (request.command.event_id, *id))
-                .collect(),
-            Some(Want::AnyOf { .. }) | None => Vec::new(),
-        })
-        .collect();
-    named.sort_unstable();
-    named.dedup();
-    named
-}
-
-/// How many tickets of each type are wanted without naming them.
-fn any_of(requests: &[Request<'_>]) -> Vec<sql::AnyOf> {
-    let mut wanted: HashMap<(EventId, TicketTypeId), usize> = HashMap::new();
-    for request in requests {
-        match request.command.want() {
-            Some(Want::AnyOf {
-                ticket_type_id,
-                quantity,
-            }) => {
-                *wanted
-                    .entry((request.command.event_id, *ticket_type_id))
-                    .or_default() += quantity;
-            }
-            Some(Want::Tickets(_)) | None => {}
-        }
-    }
-    let mut wanted: Vec<sql::AnyOf> = wanted
-        .into_iter()
-        .map(|((event_id, ticket_type_id), quantity)| sql::AnyOf {
-            event_id,
-            ticket_type_id,
-            quantity,
-        })
-        .collect();
-    // One order for all processes, so that two batches pick in the same direction.
-    wanted.sort_unstable_by_key(|any| (any.event_id, any.ticket_type_id));
-    wanted
-}
-
-fn note_locked(facts: &mut Facts, rows: Vec<ticket::Model>) {
-    facts.locked.extend(rows.into_iter().map(|row| {
-        let seat_label = seat::label(&row);
-        let ticket = TicketFacts {
-            ticket_type_id: row.ticket_type_id,
-            status: row.status,
-            held: row.hold_id.zip(row.held_until),
-            seat_label,
-        };
-        ((row.event_id, row.id), ticket)
-    }));
 }
 
 /// None for an id that no event has.

@@ -3,7 +3,13 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::ids::{CustomerId, EventId, TicketTypeId};
+use crate::{
+    ids::{CustomerId, EventId, TicketTypeId},
+    sales::{
+        command::{Action, Canceller},
+        decide::Request,
+    },
+};
 
 /// The advisory lock of a customer's gate. The hash must be the same in every process and release.
 pub fn gate_of(EventId(event): EventId, CustomerId(customer): CustomerId) -> i64 {
@@ -13,6 +19,28 @@ pub fn gate_of(EventId(event): EventId, CustomerId(customer): CustomerId) -> i64
 /// The advisory lock in front of the last tickets of a type.
 pub fn type_line_of(EventId(event): EventId, TicketTypeId(ticket_type): TicketTypeId) -> i64 {
     advisory_key(b"type", event, ticket_type)
+}
+
+/// The gates of a request: that of the account that asks, whose keys are behind it, and, where somebody else's order is
+/// cancelled, that of its customer.
+pub fn gates_of(request: &Request<'_>) -> [Option<(EventId, CustomerId)>; 2] {
+    let event_id = request.command.event_id;
+    let other = match &request.command.action {
+        Action::CancelOrder {
+            by: Canceller::Staff { customer_id },
+            ..
+        } => Some((event_id, *customer_id)),
+        Action::CancelOrder {
+            by: Canceller::Customer,
+            ..
+        }
+        | Action::Purchase { .. }
+        | Action::Hold { .. }
+        | Action::ExtendHold { .. }
+        | Action::ReleaseHold { .. }
+        | Action::PurchaseHold { .. } => None,
+    };
+    [Some((event_id, request.customer_id)), other]
 }
 
 fn advisory_key(purpose: &[u8], event: uuid::Uuid, other: uuid::Uuid) -> i64 {

@@ -9,7 +9,7 @@ use crate::{
         decide::{Changes, TicketState},
         failure::Failure,
         lane::{DATABASE_WAIT_MAX, bounded},
-        sql::write as sql,
+        sql,
     },
 };
 

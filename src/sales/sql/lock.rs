@@ -1,0 +1,125 @@
+//! Locks: gates, rows by their ids, and how long to wait for them.
+
+use sea_orm::{
+    DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
+    Statement, sea_query::Expr,
+};
+
+use super::pick::bigint_array;
+use crate::{
+    entity::{ticket, ticket_import::IS_SHOWN_SQLITE},
+    ids::{EventId, TicketId},
+    store::{bulk::is_one_of_pairs, dialect::clock},
+};
+
+/// One row for each gate: whether this transaction has it now.
+pub fn try_gates(gates: &[i64]) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT gate, pg_try_advisory_xact_lock(gate) AS is_open FROM unnest($1::bigint[]) AS gate",
+        [bigint_array(gates.iter().copied())],
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct GateRow {
+    pub gate: i64,
+    pub is_open: bool,
+}
+
+/// Waits for an advisory lock, held to the transaction's end.
+pub fn wait_for_advisory_lock(key: i64) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT pg_advisory_xact_lock($1)",
+        [key.into()],
+    )
+}
+
+/// How long statements of this transaction may wait for a lock, and take in all, in milliseconds.
+pub fn set_timeouts(lock_timeout_ms: u128, statement_timeout_ms: u128) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)",
+        [
+            lock_timeout_ms.to_string().into(),
+            statement_timeout_ms.to_string().into(),
+        ],
+    )
+}
+
+/// Those of these tickets that can be locked without waiting and are free, locked, in the order of their ids.
+///
+/// Any other is left alone: locking it would write to its row, and in a burst most buyers want a ticket that is sold; and
+/// who wants a ticket that somebody holds must not be in the holder's way.
+pub fn lock_free_tickets(
+    backend: DbBackend,
+    wanted: &[(EventId, TicketId)],
+) -> Select<ticket::Entity> {
+    skip_locked(named(backend, wanted).filter(is_free(backend)))
+}
+
+/// By the statement's time, which can be compared without asking the clock for every row. A hold that ends after it is
+/// found out by the plain read that follows, and waits for its lock.
+fn is_free(backend: DbBackend) -> Expr {
+    let now = match backend {
+        DbBackend::Postgres => "statement_timestamp()",
+        _ => clock(backend),
+    };
+    Expr::cust(format!(
+        "(status = 'AVAILABLE' OR (status = 'HELD' AND held_until <= {now}))"
+    ))
+}
+
+/// Those of these tickets that can be locked without waiting, locked, whatever their status: they are the holder's or the
+/// owner's who asks.
+pub fn lock_claimed_tickets(
+    backend: DbBackend,
+    claimed: &[(EventId, TicketId)],
+) -> Select<ticket::Entity> {
+    skip_locked(named(backend, claimed))
+}
+
+/// These tickets, locked in the order of their ids however long that takes: `SELECT … FOR UPDATE`. Unless they are claimed
+/// by their holder or owner, only those that are free, or were when the wait began.
+pub fn lock_tickets(
+    backend: DbBackend,
+    wanted: &[(EventId, TicketId)],
+    is_claimed: bool,
+) -> Select<ticket::Entity> {
+    let query = named(backend, wanted).lock_exclusive();
+    if is_claimed {
+        query
+    } else {
+        query.filter(is_free(backend))
+    }
+}
+
+/// The tickets of these ids as they were last committed.
+pub fn read_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
+    named(backend, wanted)
+}
+
+#[cfg(not(without_lock))]
+fn skip_locked(query: Select<ticket::Entity>) -> Select<ticket::Entity> {
+    use sea_orm::sea_query::{LockBehavior, LockType};
+    query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+}
+
+/// The build that proves the tests: without the lock they must see an oversell.
+#[cfg(without_lock)]
+fn skip_locked(query: Select<ticket::Entity>) -> Select<ticket::Entity> {
+    query
+}
+
+fn named(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Select<ticket::Entity> {
+    let pairs = wanted.iter().map(|(event, ticket)| (event.0, ticket.0));
+    let query = ticket::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+        .order_by_asc(ticket::Column::EventId)
+        .order_by_asc(ticket::Column::Id);
+    match backend {
+        DbBackend::Sqlite => query.filter(Expr::cust(IS_SHOWN_SQLITE)),
+        _ => query,
+    }
+}

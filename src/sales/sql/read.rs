@@ -1,0 +1,182 @@
+//! What the rules need to know besides the tickets' rows.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, Select,
+    Statement, Value, sea_query::Expr,
+};
+
+use crate::{
+    entity::{event, hold, idempotency_key, order, order_item, ticket},
+    ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
+    store::{
+        bulk::{self, Kind, is_one_of_pairs},
+        dialect::clock,
+    },
+};
+
+/// The time, and each event that exists. Read after the last lock: `clock_timestamp()` is the time of the statement, where
+/// `now()` would be the time at which the transaction began, before it waited.
+pub fn read_events(backend: DbBackend, ids: &[EventId]) -> Statement {
+    let rows = ids.iter().map(|id| vec![id.0.into()]).collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid], rows);
+    let now = clock(backend);
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "WITH wanted (id) AS ({source})
+             SELECT {now} AS now, events.id, events.status, events.currency, events.sales_open_at,
+                 events.sales_close_at, events.tickets_per_order_max, events.tickets_per_customer_max,
+                 events.held_per_customer_max, events.hold_secs, events.hold_secs_max, events.cancellable_until
+             FROM wanted LEFT JOIN events ON events.id = wanted.id"
+        ),
+        values,
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct EventRow {
+    pub now: DateTime<Utc>,
+    /// None of these for an id that no event has.
+    pub id: Option<EventId>,
+    pub status: Option<event::Status>,
+    pub currency: Option<String>,
+    pub sales_open_at: Option<DateTime<Utc>>,
+    pub sales_close_at: Option<DateTime<Utc>>,
+    pub tickets_per_order_max: Option<i32>,
+    pub tickets_per_customer_max: Option<i32>,
+    pub held_per_customer_max: Option<i32>,
+    pub hold_secs: Option<i32>,
+    pub hold_secs_max: Option<i32>,
+    pub cancellable_until: Option<DateTime<Utc>>,
+}
+
+/// Name and price of each ticket type.
+pub fn read_ticket_types(
+    backend: DbBackend,
+    ids: &[(EventId, TicketTypeId)],
+) -> Select<crate::entity::ticket_type::Entity> {
+    let pairs = ids
+        .iter()
+        .map(|(event, ticket_type)| (event.0, ticket_type.0));
+    crate::entity::ticket_type::Entity::find().filter(is_one_of_pairs(
+        backend,
+        ("event_id", "id"),
+        pairs,
+    ))
+}
+
+/// The idempotency keys of these that are bound.
+pub fn read_keys(
+    backend: DbBackend,
+    keys: &[(EventId, CustomerId, String)],
+) -> Select<idempotency_key::Entity> {
+    let rows = keys
+        .iter()
+        .map(|(event, customer, key)| vec![event.0.into(), customer.0.into(), key.clone().into()])
+        .collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid, Kind::Text], rows);
+    idempotency_key::Entity::find().filter(Expr::cust_with_values(
+        format!("(event_id, customer_id, key) IN ({source})"),
+        values,
+    ))
+}
+
+/// Which of these tickets have an owner by the order items, whatever their own status says.
+pub fn find_owned(
+    backend: DbBackend,
+    tickets: &[(EventId, TicketId)],
+) -> Select<order_item::Entity> {
+    let pairs = tickets.iter().map(|(event, ticket)| (event.0, ticket.0));
+    order_item::Entity::find()
+        .filter(order_item::Column::Status.eq(order_item::Status::Active))
+        .filter(is_one_of_pairs(backend, ("event_id", "ticket_id"), pairs))
+}
+
+/// Orders by their ids.
+pub fn read_orders(backend: DbBackend, ids: &[(EventId, OrderId)]) -> Select<order::Entity> {
+    let pairs = ids.iter().map(|(event, order)| (event.0, order.0));
+    order::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+}
+
+/// The items of orders, in the order in which they were minted.
+pub fn read_order_items(
+    backend: DbBackend,
+    orders: &[(EventId, OrderId)],
+) -> Select<order_item::Entity> {
+    let pairs = orders.iter().map(|(event, order)| (event.0, order.0));
+    order_item::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "order_id"), pairs))
+        .order_by_asc(order_item::Column::Id)
+}
+
+/// Holds by their ids.
+pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Select<hold::Entity> {
+    let pairs = ids.iter().map(|(event, hold)| (event.0, hold.0));
+    hold::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+}
+
+/// The tickets whose rows name one of these holds, in the order of their ids.
+pub fn read_held_tickets(
+    backend: DbBackend,
+    holds: &[(EventId, HoldId)],
+) -> Select<ticket::Entity> {
+    let pairs = holds.iter().map(|(event, hold)| (event.0, hold.0));
+    ticket::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "hold_id"), pairs))
+        // A literal: a plan that is kept cannot use a partial index for a parameter.
+        .filter(Expr::cust("status = 'HELD'"))
+        .order_by_asc(ticket::Column::Id)
+}
+
+/// How many tickets each of these customers owns of the event; no row for none.
+pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Statement {
+    let (source, values) = customers_source(backend, customers);
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "WITH wanted (event_id, customer_id) AS ({source})
+             SELECT wanted.event_id, wanted.customer_id, count(*) AS owned_len
+             FROM wanted
+             JOIN orders ON orders.event_id = wanted.event_id AND orders.customer_id = wanted.customer_id
+                 AND orders.status = 'CONFIRMED'
+             JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
+                 AND order_items.status = 'ACTIVE'
+             GROUP BY wanted.event_id, wanted.customer_id"
+        ),
+        values,
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct OwnedRow {
+    pub event_id: EventId,
+    pub customer_id: CustomerId,
+    pub owned_len: i64,
+}
+
+/// The holds of these customers that are alive at `now`, which must not be later than the time by which they are judged.
+pub fn read_live_holds(
+    backend: DbBackend,
+    customers: &[(EventId, CustomerId)],
+    now: DateTime<Utc>,
+) -> Select<hold::Entity> {
+    let pairs = customers
+        .iter()
+        .map(|(event, customer)| (event.0, customer.0));
+    hold::Entity::find()
+        .filter(is_one_of_pairs(backend, ("event_id", "customer_id"), pairs))
+        .filter(Expr::cust("status = 'ACTIVE'"))
+        .filter(hold::Column::HeldUntil.gt(now))
+}
+
+fn customers_source(
+    backend: DbBackend,
+    customers: &[(EventId, CustomerId)],
+) -> (String, Vec<Value>) {
+    let rows = customers
+        .iter()
+        .map(|(event, customer)| vec![event.0.into(), customer.0.into()])
+        .collect();
+    bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows)
+}
