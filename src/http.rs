@@ -5,6 +5,7 @@
 
 mod answer;
 mod connections;
+mod documents;
 mod graphql;
 mod health;
 mod request_id;
@@ -25,6 +26,7 @@ use tokio::{
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use self::connections::Connections;
+pub use self::documents::Documents;
 use crate::{
     auth::Tokens,
     config::HttpConfig,
@@ -41,6 +43,7 @@ pub struct App {
     pub domain: Domain,
     pub tokens: Arc<Tokens>,
     pub config: HttpConfig,
+    pub documents: Arc<Documents>,
 }
 
 /// Why the server ended.

@@ -30,7 +30,8 @@ pub async fn post(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match read(&app, &headers, body) {
-        Ok((request, caller)) => {
+        Ok((mut request, caller)) => {
+            app.documents.prepare(&mut request);
             let request = request.data(loaders(&app.domain, &caller)).data(caller);
             shape(app.schema.execute(request).await, &headers)
         }
