@@ -229,7 +229,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         domain,
         tokens: Arc::new(tokens),
         config: config.http.clone(),
-        documents: Arc::new(http::Documents::new()),
+        documents: Arc::default(),
     })
 }
 

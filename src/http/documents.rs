@@ -28,17 +28,20 @@ struct ByText;
 
 impl Weighter<String, Arc<ExecutableDocument>> for ByText {
     fn weight(&self, text: &String, _: &Arc<ExecutableDocument>) -> u64 {
-        text.len() as u64
+        // The cache bounds the sum alone: so that it bounds the number too, no document weighs less than its share.
+        (text.len() as u64).max(DOCUMENTS_BYTES_MAX / DOCUMENTS_MAX as u64)
     }
 }
 
-impl Documents {
-    pub fn new() -> Self {
+impl Default for Documents {
+    fn default() -> Self {
         Self {
             parsed: Cache::with_weighter(DOCUMENTS_MAX, DOCUMENTS_BYTES_MAX, ByText),
         }
     }
+}
 
+impl Documents {
     /// Gives the engine the parsed document. One that does not parse is left to the engine, which says what is wrong.
     pub fn prepare(&self, request: &mut Request) {
         if request.query.len() > DOCUMENT_LEN_MAX {
@@ -62,18 +65,18 @@ mod tests {
 
     #[test]
     fn a_flood_of_documents_is_forgotten() {
-        let documents = Documents::new();
+        let documents = Documents::default();
         for n in 0..20_000 {
             let filler = " ".repeat(n % 2_000);
             documents.prepare(&mut Request::new(format!("{{ node{n} }}{filler}")));
         }
         assert!(documents.parsed.weight() <= DOCUMENTS_BYTES_MAX);
-        assert!(documents.parsed.len() <= 2 * DOCUMENTS_MAX);
+        assert!(documents.parsed.len() <= DOCUMENTS_MAX);
     }
 
     #[test]
     fn what_does_not_parse_and_what_is_long_is_not_kept() {
-        let documents = Documents::new();
+        let documents = Documents::default();
         documents.prepare(&mut Request::new("{"));
         documents.prepare(&mut Request::new(format!(
             "{{ a }}{}",
