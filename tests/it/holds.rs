@@ -263,6 +263,36 @@ on_both_databases! {
     }
 }
 
+/// On PostgreSQL the moment can be chosen: the holder's purchase waits for the row when the hold ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_ends_while_its_purchase_waits_is_over() {
+    let database = Database::postgres().await;
+    let server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), 1).await;
+    rows::set_events(&database, "hold_secs = 2, hold_secs_max = 2").await;
+    let looking = database.look().await;
+    let (ada, bob) = (
+        server.client().customer("ada"),
+        server.client().customer("bob"),
+    );
+    let ticket = &event.tickets[0];
+    let hold = ada.hold_tickets(&[&ticket.id], "seat").await.held();
+
+    let lock = rows::lock_seat(&looking, ticket.seat.as_ref().unwrap()).await;
+    let waiting = async {
+        let is_waiting = async || (rows::waiting_for_locks_len(&looking).await > 0).then_some(());
+        eventually("the purchase's wait", ENDED_WITHIN, is_waiting).await;
+        let is_over = async || (Utc::now() > hold.held_until).then_some(());
+        eventually("the end of the hold", ENDED_WITHIN, is_over).await;
+        lock.rollback().await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(ada.purchase_hold(&hold.id, "buy"), waiting);
+
+    assert!(outcome.is_refused("HOLD_EXPIRED"), "{outcome:?}");
+    let outcome = bob.purchase_ticket(&ticket.id, "mine").await;
+    rows::assert_conserved(&database, &[outcome]).await;
+}
+
 fn assert_refused(payload: &Value, expected: &[&str], field: Value) {
     assert_eq!(codes(payload), expected, "{payload}");
     assert_eq!(payload["userErrors"][0]["field"], field, "{payload}");
