@@ -58,7 +58,8 @@ on_both_databases! {
         let hold = read(&ada, id).await.unwrap();
         assert_eq!((hold.status.as_str(), hold.tickets.len()), ("PURCHASED", 0));
         assert_eq!(holds_of(&ada).await, Vec::<String>::new());
-        // Who has lost the answer and the key finds the order in the refusal.
+        // Who has lost the answer and the key finds the order in the refusal, also when the sale is over.
+        rows::set_events(&database, "sales_open_at = '2000-01-01T00:00:00+00:00', sales_close_at = '2000-01-02T00:00:00+00:00'").await;
         let input = json!({ "holdId": id, "idempotencyKey": "another" });
         for name in ["purchaseHold", "extendHold", "releaseHold"] {
             let again = ada.ask(name, "refused: userErrors { order { id } }", input.clone()).await;
