@@ -5,8 +5,10 @@
 //! errors with a code from [`fault::Code`].
 
 mod catalogue;
+mod desk;
 pub mod fault;
 pub mod global_id;
+mod hold;
 mod loaders;
 mod money;
 mod node;
@@ -14,6 +16,7 @@ mod order;
 mod page;
 mod purchase;
 mod user_error;
+mod viewer;
 
 use std::sync::Arc;
 
@@ -27,13 +30,14 @@ pub(crate) use loaders::loaders;
 
 use self::{
     catalogue::{Event, Ticket},
+    hold::Hold,
     order::Order,
     page::Cursor,
 };
 use crate::{
     auth::Caller,
     catalogue::EventKey,
-    ids::{OrderId, TicketId},
+    ids::{HoldId, OrderId, TicketId},
     sales::Sales,
     store::Store,
 };
@@ -45,13 +49,18 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 #[derive(MergedObject, Default)]
 pub struct Query(
     catalogue::CatalogueQuery,
-    order::OrderQuery,
+    viewer::ViewerQuery,
     node::NodeQuery,
 );
 
 /// What can be done. A refusal is data, in the payload's `userErrors`; a top-level error is a fault or a malformed request.
 #[derive(MergedObject, Default)]
-pub struct Mutation(purchase::PurchaseMutation, catalogue::CatalogueMutation);
+pub struct Mutation(
+    purchase::PurchaseMutation,
+    hold::HoldMutation,
+    order::CancelMutation,
+    catalogue::CatalogueMutation,
+);
 
 /// How deep a selection may nest. The introspection query of GraphiQL needs 15.
 const DEPTH_MAX: usize = 20;
@@ -87,6 +96,9 @@ fn schema_builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
         )
         .override_output_type_description::<Connection<Cursor<OrderId>, Order>>(
             "A page of orders, and where it stands in the whole list.",
+        )
+        .override_output_type_description::<Connection<Cursor<HoldId>, Hold>>(
+            "A page of holds, and where it stands in the whole list.",
         )
 }
 

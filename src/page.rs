@@ -29,6 +29,17 @@ pub struct Slice<T> {
     pub has_next: bool,
 }
 
+impl<T> Slice<T> {
+    /// Of a list that has nothing.
+    pub fn empty() -> Self {
+        Self {
+            rows: vec![],
+            has_previous: false,
+            has_next: false,
+        }
+    }
+}
+
 impl<K> Page<K> {
     /// How many rows to read: one more than asked for tells whether the list goes on.
     pub fn read_max(&self) -> u64 {

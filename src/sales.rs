@@ -11,6 +11,7 @@ mod customers;
 pub mod decide;
 mod desk;
 mod failure;
+mod holds;
 mod lane;
 mod minted;
 mod orders;
@@ -28,6 +29,7 @@ pub use self::{
     command::{Action, Command, Malformed, Want},
     decide::{Done, HeldTickets, HoldEnd, PlacedOrder, Refusal},
     desk::Limits,
+    holds::Standing,
 };
 use self::{
     customers::Customers,

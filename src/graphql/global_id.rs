@@ -8,7 +8,7 @@ use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
 use super::fault::Code;
-use crate::ids::{EventId, OrderId, OrderItemId, OrganizerId, TicketId, TicketTypeId};
+use crate::ids::{EventId, HoldId, OrderId, OrderItemId, OrganizerId, TicketId, TicketTypeId};
 
 /// The longest id that is one: a kind and two UUIDs in base64.
 const ID_LEN_MAX: usize = 44;
@@ -22,6 +22,7 @@ pub enum GlobalId {
     Ticket(EventId, TicketId),
     Order(EventId, OrderId),
     OrderItem(EventId, OrderItemId),
+    Hold(EventId, HoldId),
 }
 
 impl GlobalId {
@@ -33,6 +34,7 @@ impl GlobalId {
             Self::Ticket(EventId(event), TicketId(id)) => (b'T', Some(event), id),
             Self::Order(EventId(event), OrderId(id)) => (b'O', Some(event), id),
             Self::OrderItem(EventId(event), OrderItemId(id)) => (b'I', Some(event), id),
+            Self::Hold(EventId(event), HoldId(id)) => (b'H', Some(event), id),
         };
         let mut bytes = vec![kind];
         bytes.extend(event.iter().flat_map(|event| *event.as_bytes()));
@@ -64,6 +66,7 @@ impl GlobalId {
                     b'T' => Some(Self::Ticket(event, TicketId(id))),
                     b'O' => Some(Self::Order(event, OrderId(id))),
                     b'I' => Some(Self::OrderItem(event, OrderItemId(id))),
+                    b'H' => Some(Self::Hold(event, HoldId(id))),
                     _ => None,
                 }
             }
@@ -79,7 +82,8 @@ impl GlobalId {
             | Self::TicketType(..)
             | Self::Ticket(..)
             | Self::Order(..)
-            | Self::OrderItem(..) => None,
+            | Self::OrderItem(..)
+            | Self::Hold(..) => None,
         }
     }
 
@@ -91,7 +95,8 @@ impl GlobalId {
             | Self::TicketType(..)
             | Self::Ticket(..)
             | Self::Order(..)
-            | Self::OrderItem(..) => None,
+            | Self::OrderItem(..)
+            | Self::Hold(..) => None,
         }
     }
 
@@ -103,7 +108,8 @@ impl GlobalId {
             | Self::Event(_)
             | Self::Ticket(..)
             | Self::Order(..)
-            | Self::OrderItem(..) => None,
+            | Self::OrderItem(..)
+            | Self::Hold(..) => None,
         }
     }
 
@@ -114,6 +120,46 @@ impl GlobalId {
             Self::Organizer(_)
             | Self::Event(_)
             | Self::TicketType(..)
+            | Self::Order(..)
+            | Self::OrderItem(..)
+            | Self::Hold(..) => None,
+        }
+    }
+
+    /// The order's id, if it names one.
+    pub fn order(self) -> Option<(EventId, OrderId)> {
+        match self {
+            Self::Order(event, id) => Some((event, id)),
+            Self::Organizer(_)
+            | Self::Event(_)
+            | Self::TicketType(..)
+            | Self::Ticket(..)
+            | Self::OrderItem(..)
+            | Self::Hold(..) => None,
+        }
+    }
+
+    /// The item's id, if it names one.
+    pub fn order_item(self) -> Option<(EventId, OrderItemId)> {
+        match self {
+            Self::OrderItem(event, id) => Some((event, id)),
+            Self::Organizer(_)
+            | Self::Event(_)
+            | Self::TicketType(..)
+            | Self::Ticket(..)
+            | Self::Order(..)
+            | Self::Hold(..) => None,
+        }
+    }
+
+    /// The hold's id, if it names one.
+    pub fn hold(self) -> Option<(EventId, HoldId)> {
+        match self {
+            Self::Hold(event, id) => Some((event, id)),
+            Self::Organizer(_)
+            | Self::Event(_)
+            | Self::TicketType(..)
+            | Self::Ticket(..)
             | Self::Order(..)
             | Self::OrderItem(..) => None,
         }
@@ -143,6 +189,7 @@ mod tests {
             GlobalId::Ticket(event, TicketId(own)),
             GlobalId::Order(event, OrderId(own)),
             GlobalId::OrderItem(event, OrderItemId(own)),
+            GlobalId::Hold(event, HoldId(own)),
         ] {
             assert_eq!(GlobalId::decode(&id.encode()), Some(id));
         }

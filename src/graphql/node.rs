@@ -6,6 +6,7 @@ use super::{
     catalogue::{Event, Organizer, Ticket, TicketType},
     fault::Code,
     global_id::GlobalId,
+    hold::Hold,
     loaders::load,
     order::{Order, OrderItem},
 };
@@ -27,6 +28,7 @@ pub enum Node {
     Ticket(Ticket),
     Order(Order),
     OrderItem(OrderItem),
+    Hold(Hold),
 }
 
 #[derive(Default)]
@@ -82,5 +84,9 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             .load_one((event, id))
             .await?
             .map(|row| Node::OrderItem(OrderItem(row))),
+        GlobalId::Hold(event, id) => load
+            .load_one((event, id))
+            .await?
+            .map(|held| Node::Hold(held.into())),
     })
 }

@@ -1,128 +1,28 @@
-//! What a customer owns: `me`, `order`, orders and their items.
+//! What a customer owns: orders and their items, and what can be done with them.
+
+mod cancel;
 
 use std::collections::HashMap;
 
-use async_graphql::{
-    Context, Enum, Error, ID, Object, Result, connection::Connection, dataloader::Loader,
-};
+use async_graphql::{Context, Enum, Error, ID, Object, Result, dataloader::Loader};
 use chrono::{DateTime, Utc};
 
+pub use self::cancel::{CancelMutation, OrderPayload};
 use super::{
     caller,
     catalogue::{Event, Ticket},
-    domain,
     global_id::GlobalId,
     loaders::{Reader, load},
     money::Money,
-    page::{self, Cursor, Key},
+    page::Key,
 };
 use crate::{
-    auth::{Account, Caller},
+    auth::Caller,
     entity::{order, order_item},
-    ids::{CustomerId, EventId, OrderId, OrderItemId},
+    ids::{EventId, OrderId, OrderItemId},
     money::Currency,
-    page::Slice,
     sales::PlacedOrder,
 };
-
-#[derive(Default)]
-pub struct OrderQuery;
-
-#[Object]
-impl OrderQuery {
-    /// Who you are to this server. Needs a token.
-    async fn me(&self, ctx: &Context<'_>) -> Option<Result<Viewer>> {
-        Some(viewer(caller(ctx)))
-    }
-
-    /// An order of yours; null when there is none with this id. Needs a customer's token.
-    async fn order(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The order's id.")] id: ID,
-    ) -> Option<Result<Order>> {
-        find_order(ctx, &id).await.transpose()
-    }
-}
-
-async fn find_order(ctx: &Context<'_>, id: &ID) -> Result<Option<Order>> {
-    caller(ctx).customer()?;
-    match GlobalId::require(id)? {
-        GlobalId::Order(event_id, order_id) => {
-            let row = load(ctx).load_one((event_id, order_id)).await?;
-            Ok(row.map(Order::from))
-        }
-        _ => Ok(None),
-    }
-}
-
-fn viewer(caller: &Caller) -> Result<Viewer> {
-    let (account, role) = match caller {
-        Caller::Anonymous => return Err(crate::auth::Denial::Unauthenticated.into()),
-        Caller::Customer(customer) => (customer.account(), Role::Customer),
-        Caller::Organizer(organizer) => (organizer.account(), Role::Organizer),
-    };
-    Ok(Viewer {
-        account: account.clone(),
-        role,
-    })
-}
-
-pub struct Viewer {
-    account: Account,
-    role: Role,
-}
-
-/// What a token allows.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Buys tickets and sees their own orders.
-    Customer,
-    /// Creates events and sells their tickets.
-    Organizer,
-}
-
-/// Whoever sends the request.
-#[Object]
-impl Viewer {
-    /// The subject (`sub`) of your token.
-    async fn subject(&self) -> &str {
-        &self.account.subject
-    }
-
-    /// What your token allows.
-    async fn role(&self) -> Role {
-        self.role
-    }
-
-    /// Your orders, latest first. Needs a customer's token.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
-    async fn orders(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(
-            desc = "How many from the beginning, 1 to 100; 20 when neither end is asked for."
-        )]
-        first: Option<i32>,
-        #[graphql(desc = "Only those behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only those in front of this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Cursor<OrderId>, Order>> {
-        let customer = caller(ctx).customer()?;
-        let page = page::read(first, after, last, before)?;
-        let sales = &domain(ctx).sales;
-        let orders = match sales.customer_id(customer).await? {
-            Some(customer_id) => sales.orders(customer_id, &page).await?,
-            // Who has never bought anything has no orders.
-            None => Slice {
-                rows: vec![],
-                has_previous: false,
-                has_next: false,
-            },
-        };
-        Ok(page::connection(orders, |row| row.id, Order::from))
-    }
-}
 
 pub struct Order {
     row: order::Model,
@@ -160,9 +60,19 @@ impl Order {
         self.row.placed_at
     }
 
-    /// What all its tickets cost together when they were bought.
+    /// What all its tickets cost together when they were bought, the cancelled ones too: it never changes.
     async fn total(&self) -> Result<Money> {
         money(self.row.total_minor, &self.row.currency)
+    }
+
+    /// The part of `total` that its cancelled items cost: what is to be given back.
+    async fn cancelled_total(&self, ctx: &Context<'_>) -> Result<Money> {
+        let items = self.read_items(ctx).await?;
+        let cancelled = items
+            .iter()
+            .filter(|item| item.status == order_item::Status::Cancelled);
+        let minor = cancelled.map(|item| item.unit_price_minor).sum();
+        money(minor, &self.row.currency)
     }
 
     /// The event that the tickets are for.
@@ -174,16 +84,22 @@ impl Order {
             .transpose()
     }
 
-    /// The tickets, one item each.
+    /// The tickets, one item each, the cancelled ones too.
     async fn items(&self, ctx: &Context<'_>) -> Result<Vec<OrderItem>> {
-        let rows = match &self.items {
+        let rows = self.read_items(ctx).await?;
+        Ok(rows.into_iter().map(OrderItem).collect())
+    }
+}
+
+impl Order {
+    async fn read_items(&self, ctx: &Context<'_>) -> Result<Vec<order_item::Model>> {
+        Ok(match &self.items {
             Some(rows) => rows.clone(),
             None => load(ctx)
                 .load_one(ItemsOf(self.row.event_id, self.row.id))
                 .await?
                 .unwrap_or_default(),
-        };
-        Ok(rows.into_iter().map(OrderItem).collect())
+        })
     }
 }
 
@@ -244,9 +160,24 @@ impl OrderItem {
         self.0.seat_label.as_deref()
     }
 
-    /// What the door scans: whoever shows it gets in. Do not let it get into logs or links.
-    async fn admission_code(&self) -> &str {
-        &self.0.admission_code
+    /// What the door scans: whoever shows it gets in. Do not let it get into logs or links. Null once the item is
+    /// cancelled, since the code is dead, and for everybody but the customer.
+    async fn admission_code(&self, ctx: &Context<'_>) -> Option<&str> {
+        match (self.0.status, caller(ctx)) {
+            (order_item::Status::Active, Caller::Customer(_)) => Some(&self.0.admission_code),
+            (order_item::Status::Active, Caller::Anonymous | Caller::Organizer(_))
+            | (order_item::Status::Cancelled, _) => None,
+        }
+    }
+
+    /// When it was cancelled, by the database's clock; null as long as it is not.
+    async fn cancelled_at(&self) -> Option<DateTime<Utc>> {
+        self.0.cancelled_at
+    }
+
+    /// Why it was cancelled, if somebody said so.
+    async fn cancel_reason(&self) -> Option<&str> {
+        self.0.cancel_reason.as_deref()
     }
 
     /// The ticket as it is now.
@@ -301,16 +232,6 @@ impl Loader<(EventId, OrderItemId)> for Reader {
             .into_iter()
             .map(|row| ((row.event_id, row.id), row))
             .collect())
-    }
-}
-
-impl Reader {
-    /// None of a caller who is no customer, or has never bought anything.
-    async fn customer_id(&self) -> Result<Option<CustomerId>, Error> {
-        match &self.caller {
-            Caller::Customer(customer) => Ok(self.sales.customer_id(customer).await?),
-            Caller::Anonymous | Caller::Organizer(_) => Ok(None),
-        }
     }
 }
 

@@ -1,26 +1,57 @@
-//! `purchaseTicket` and `purchaseTickets`: input to command, command to desk, outcome to payload.
+//! `purchaseTicket` and `purchaseTickets`: tickets that are free become an order at once.
 
-mod refusal;
-mod types;
+use async_graphql::{Context, ID, InputObject, Object, OutputType, Result, SimpleObject};
 
-use async_graphql::{Context, ID, Object, Result};
-
-use self::{
-    refusal::{Fields, UserError, explain, malformed, unknown_ticket, unknown_ticket_type},
-    types::{
-        PurchaseTicketInput, PurchaseTicketPayload, PurchaseTicketsErrorCode, PurchaseTicketsInput,
-        PurchaseTicketsPayload, TicketSelection,
+use super::{
+    caller,
+    desk::{
+        Alternatives, Asked, Fields, PurchaseTicketUserError, PurchaseTicketsUserError, Reason,
+        Subject, TicketSelection, ask_for_order, split, unknown_ticket,
     },
+    global_id::GlobalId,
+    money::Decimal,
+    order::Order,
 };
-use super::{caller, domain, global_id::GlobalId, money::Decimal, order::Order};
-use crate::{
-    auth::Customer,
-    ids::EventId,
-    sales::{
-        Action, Command, Done, Malformed, Outcome, RETRY_AFTER_SECS, Want,
-        command::{Purchase, TICKETS_PER_ORDER_MAX},
-    },
-};
+use crate::sales::{Action, Want, command::Purchase};
+
+/// What `purchaseTicket` needs.
+#[derive(InputObject)]
+pub struct PurchaseTicketInput {
+    /// The ticket to buy.
+    ticket_id: ID,
+    /// 1 to 128 printable characters of your choice, new for every purchase that the buyer intends and the same whenever
+    /// you repeat it; a UUID serves. A key is remembered once its purchase has succeeded; a refusal leaves it free.
+    idempotency_key: String,
+    /// What the buyer was told it costs, in the event's currency. If it costs something else by now, nothing is bought and
+    /// the refusal is `PRICE_CHANGED`.
+    expected_total: Option<Decimal>,
+}
+
+/// What `purchaseTickets` needs.
+#[derive(InputObject)]
+pub struct PurchaseTicketsInput {
+    /// The tickets to buy.
+    tickets: TicketSelection,
+    /// 1 to 128 printable characters of your choice, new for every purchase that the buyer intends and the same whenever
+    /// you repeat it; a UUID serves. A key is remembered once its purchase has succeeded; a refusal leaves it free.
+    idempotency_key: String,
+    /// What the buyer was told all of them cost, in the event's currency. If they cost something else by now, nothing is
+    /// bought and the refusal is `PRICE_CHANGED`.
+    expected_total: Option<Decimal>,
+}
+
+/// What became of a purchase.
+#[derive(SimpleObject)]
+#[graphql(concrete(name = "PurchaseTicketPayload", params(PurchaseTicketUserError)))]
+#[graphql(concrete(name = "PurchaseTicketsPayload", params(PurchaseTicketsUserError)))]
+pub struct PurchasePayload<E: OutputType> {
+    /// The order; null when the purchase was refused.
+    order: Option<Order>,
+    /// Why the purchase was refused, one entry for each ticket that is to blame; empty when it succeeded.
+    user_errors: Vec<E>,
+    #[graphql(flatten)]
+    alternatives: Alternatives,
+}
 
 #[derive(Default)]
 pub struct PurchaseMutation;
@@ -34,8 +65,8 @@ impl PurchaseMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which ticket, and under which key.")] input: PurchaseTicketInput,
-    ) -> Option<Result<PurchaseTicketPayload>> {
-        Some(async { Ok(purchase_ticket(ctx, input).await?.into()) }.await)
+    ) -> Option<Result<PurchasePayload<PurchaseTicketUserError>>> {
+        Some(purchase_ticket(ctx, input).await)
     }
 
     /// Buys several tickets as one order: all of them or none. Needs a customer's token.
@@ -45,170 +76,70 @@ impl PurchaseMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets, and under which key.")] input: PurchaseTicketsInput,
-    ) -> Option<Result<PurchaseTicketsPayload>> {
-        Some(async { Ok(purchase_tickets(ctx, input).await?.into()) }.await)
+    ) -> Option<Result<PurchasePayload<PurchaseTicketsUserError>>> {
+        Some(purchase_tickets(ctx, input).await)
     }
 }
 
-type Answer = Result<Order, Vec<UserError>>;
-
-async fn purchase_ticket(ctx: &Context<'_>, input: PurchaseTicketInput) -> Result<Answer> {
-    let customer = caller(ctx).customer()?;
-    let Some(GlobalId::Ticket(event_id, ticket_id)) = GlobalId::decode(&input.ticket_id) else {
-        return Ok(Err(vec![unknown_ticket("ticketId".to_owned())]));
-    };
-    let fields = Fields {
-        ids: vec![(ticket_id, "ticketId".to_owned())],
-        selection: "ticketId",
-    };
-    let asked = Asked {
-        event_id,
-        kind: Purchase::OneTicket,
-        want: Want::Tickets(vec![ticket_id]),
-        key: &input.idempotency_key,
-        expected_total: input.expected_total.as_ref(),
-    };
-    purchase(ctx, customer, asked, &fields).await
-}
-
-async fn purchase_tickets(ctx: &Context<'_>, input: PurchaseTicketsInput) -> Result<Answer> {
-    let customer = caller(ctx).customer()?;
-    let (event_id, want, fields) = match read_selection(&input.tickets) {
-        Ok(read) => read,
-        Err(errors) => return Ok(Err(errors)),
-    };
-    let asked = Asked {
-        event_id,
-        kind: Purchase::Tickets,
-        want,
-        key: &input.idempotency_key,
-        expected_total: input.expected_total.as_ref(),
-    };
-    purchase(ctx, customer, asked, &fields).await
-}
-
-/// A purchase as it was asked for.
-struct Asked<'a> {
-    event_id: EventId,
-    kind: Purchase,
-    want: Want,
-    key: &'a str,
-    expected_total: Option<&'a Decimal>,
-}
-
-fn read_selection(selection: &TicketSelection) -> Result<(EventId, Want, Fields), Vec<UserError>> {
-    match selection {
-        TicketSelection::Ids(ids) => {
-            // Checked before the ids are read: a megabyte of them would be work for nothing.
-            if ids.len() > TICKETS_PER_ORDER_MAX {
-                return Err(vec![malformed(
-                    Malformed::TooMany,
-                    &Fields {
-                        ids: vec![],
-                        selection: "tickets.ids",
-                    },
-                )]);
-            }
-            read_ids(ids)
-        }
-        TicketSelection::AnyOf(any) => {
-            let Some(GlobalId::TicketType(event_id, ticket_type_id)) =
-                GlobalId::decode(&any.ticket_type_id)
-            else {
-                return Err(vec![unknown_ticket_type()]);
-            };
-            let quantity = usize::try_from(any.quantity).unwrap_or(0);
-            let fields = Fields {
-                ids: vec![],
-                selection: "tickets.anyOf.quantity",
-            };
-            Ok((
-                event_id,
-                Want::AnyOf {
-                    ticket_type_id,
-                    quantity,
-                },
-                fields,
-            ))
-        }
-    }
-}
-
-fn read_ids(ids: &[ID]) -> Result<(EventId, Want, Fields), Vec<UserError>> {
-    let mut tickets = Vec::with_capacity(ids.len());
-    let mut unknown = Vec::new();
-    for (index, id) in ids.iter().enumerate() {
-        let field = format!("tickets.ids.{index}");
-        match GlobalId::decode(id) {
-            Some(GlobalId::Ticket(event_id, ticket_id)) => {
-                tickets.push((event_id, ticket_id, field));
-            }
-            _ => unknown.push(unknown_ticket(field)),
-        }
-    }
-    if !unknown.is_empty() {
-        return Err(unknown);
-    }
-    let fields = Fields {
-        ids: tickets
-            .iter()
-            .map(|(_, id, field)| (*id, field.clone()))
-            .collect(),
-        selection: "tickets.ids",
-    };
-    let Some(&(event_id, ..)) = tickets.first() else {
-        return Err(vec![malformed(Malformed::Nothing, &fields)]);
-    };
-    if let Some((_, _, field)) = tickets.iter().find(|(event, ..)| *event != event_id) {
-        let message = "an order is of one event; buy these in several orders";
-        return Err(vec![UserError::at(
-            PurchaseTicketsErrorCode::MixedEvents,
-            field.clone(),
-            message,
-        )]);
-    }
-    let want = Want::Tickets(tickets.into_iter().map(|(_, id, _)| id).collect());
-    Ok((event_id, want, fields))
-}
-
-async fn purchase(
+async fn purchase_ticket(
     ctx: &Context<'_>,
-    customer: &Customer,
-    asked: Asked<'_>,
-    fields: &Fields,
-) -> Result<Answer> {
-    let action = Action::Purchase {
-        kind: asked.kind,
-        want: asked.want,
-        expected_total: asked.expected_total.map(Decimal::number),
+    input: PurchaseTicketInput,
+) -> Result<PurchasePayload<PurchaseTicketUserError>> {
+    let customer = caller(ctx).customer()?;
+    let Some((event_id, id)) = GlobalId::decode(&input.ticket_id).and_then(GlobalId::ticket) else {
+        let reason = unknown_ticket("ticketId".to_owned());
+        return payload(Err(vec![reason]), Alternatives::none());
     };
-    let command = Command::new(
-        asked.event_id,
-        customer.account().clone(),
-        asked.key,
-        action,
-    );
-    let command = match command {
-        Ok(command) => command,
-        Err(reason) => return Ok(Err(vec![malformed(reason, fields)])),
+    let asked = Asked {
+        account: customer.account(),
+        event_id,
+        key: &input.idempotency_key,
+        action: Action::Purchase {
+            kind: Purchase::OneTicket,
+            want: Want::Tickets(vec![id]),
+            expected_total: input.expected_total.as_ref().map(Decimal::number),
+        },
+        fields: Fields::of_tickets(Subject::Ticket, vec![id]),
     };
-    match domain(ctx).sales.carry_out(command).await? {
-        Outcome::Done(Done::Order(placed)) | Outcome::Repeated(Done::Order(placed)) => {
-            Ok(Ok(placed.into()))
-        }
-        Outcome::Done(Done::Hold(_)) | Outcome::Repeated(Done::Hold(_)) => {
-            unreachable!("a purchase makes an order")
-        }
-        Outcome::Refused(refusals) => Ok(Err(refusals
-            .iter()
-            .map(|refusal| explain(refusal, fields))
-            .collect())),
-        Outcome::Contended => Ok(Err(vec![UserError {
-            retry_after: Some(RETRY_AFTER_SECS),
-            ..UserError::new(
-                PurchaseTicketsErrorCode::Contended,
-                "others were busy with this for too long; nothing happened, try again",
-            )
-        }])),
-    }
+    let answer = ask_for_order(ctx, asked).await?;
+    let alternatives = Alternatives::to(event_id, vec![id], &answer);
+    payload(answer, alternatives)
+}
+
+async fn purchase_tickets(
+    ctx: &Context<'_>,
+    input: PurchaseTicketsInput,
+) -> Result<PurchasePayload<PurchaseTicketsUserError>> {
+    let customer = caller(ctx).customer()?;
+    let (event_id, want, fields) = match input.tickets.read() {
+        Ok(read) => read,
+        Err(reasons) => return payload(Err(reasons), Alternatives::none()),
+    };
+    let named = fields.tickets.clone();
+    let asked = Asked {
+        account: customer.account(),
+        event_id,
+        key: &input.idempotency_key,
+        action: Action::Purchase {
+            kind: Purchase::Tickets,
+            want,
+            expected_total: input.expected_total.as_ref().map(Decimal::number),
+        },
+        fields,
+    };
+    let answer = ask_for_order(ctx, asked).await?;
+    let alternatives = Alternatives::to(event_id, named, &answer);
+    payload(answer, alternatives)
+}
+
+fn payload<E: OutputType + TryFrom<Reason, Error = super::desk::Code>>(
+    answer: Result<Order, Vec<Reason>>,
+    alternatives: Alternatives,
+) -> Result<PurchasePayload<E>> {
+    let (order, user_errors) = split(answer)?;
+    Ok(PurchasePayload {
+        order,
+        user_errors,
+        alternatives,
+    })
 }

@@ -231,7 +231,7 @@ impl Transaction {
         }))
         .map_err(|_| Failure::bug("deciding a batch"))?;
         self.write(&changes).await?;
-        let repeated = self.repeated(&behind_gate, &decisions, facts.now).await?;
+        let repeated = self.repeated(&behind_gate, &decisions).await?;
 
         let mut decisions = decisions.into_iter();
         let settled = requests

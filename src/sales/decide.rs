@@ -269,8 +269,8 @@ pub fn refuse_early(facts: &Facts, request: &Request<'_>) -> Result<(), Refusal>
         }
         Action::Hold { want } => holds::may_take(&world, request, want).map(|_| ()),
         Action::ExtendHold { hold_id } | Action::PurchaseHold { hold_id, .. } => {
-            event_on_sale(facts, command.event_id)?;
-            holds::alive(&world, request, *hold_id).map(|_| ())
+            holds::alive(&world, request, *hold_id)?;
+            event_on_sale(facts, command.event_id).map(|_| ())
         }
         Action::ReleaseHold { hold_id, .. } => holds::alive(&world, request, *hold_id).map(|_| ()),
         Action::CancelOrder { order_id, by, .. } => {

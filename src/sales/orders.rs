@@ -1,4 +1,5 @@
-//! Reading orders: what was sold, as it is now. A customer's own and nobody else's.
+//! Reading orders: what was sold, as it is now. A customer's own and nobody else's; of an organizer's own events, whose
+//! they are.
 
 use std::collections::HashSet;
 
@@ -6,8 +7,8 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySel
 
 use super::{Sales, customers, sql};
 use crate::{
-    auth::Customer,
-    entity::{order, order_item},
+    auth::{Customer, Organizer},
+    entity::{event, order, order_item, organizer},
     fault::{Fault, Step},
     ids::{CustomerId, EventId, OrderId, OrderItemId},
     page::{Direction, Page, Slice},
@@ -37,6 +38,31 @@ impl Sales {
             .all(self.store.reader())
             .await
             .step("reading orders")
+    }
+
+    /// Whose order it is, if it is of an event of this organizer.
+    pub async fn customer_of_order(
+        &self,
+        organizer: &Organizer,
+        event_id: EventId,
+        order_id: OrderId,
+    ) -> Result<Option<CustomerId>, Fault> {
+        let account = organizer.account();
+        let own = organizer::Entity::find()
+            .select_only()
+            .column(organizer::Column::Id)
+            .filter(organizer::Column::Issuer.eq(&account.issuer))
+            .filter(organizer::Column::Subject.eq(&account.subject));
+        let events = event::Entity::find()
+            .select_only()
+            .column(event::Column::Id)
+            .filter(event::Column::OrganizerId.in_subquery(own.into_query()));
+        order::Entity::find_by_id((event_id, order_id))
+            .filter(order::Column::EventId.in_subquery(events.into_query()))
+            .one(self.store.reader())
+            .await
+            .map(|row| row.map(|row| row.customer_id))
+            .step("reading whose order it is")
     }
 
     /// A page of the customer's orders, latest first: their ids are in the order of time.

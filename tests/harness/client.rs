@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::{StatusCode, header::HeaderMap};
 use rowlock::auth::{Role, Tokens};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::server::JWT_SECRET;
@@ -38,6 +39,7 @@ pub struct Answer {
 /// What a buyer was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// The order; of a cancellation, what is left of it.
     Sold(Order),
     /// The code of the first user error.
     Refused(String),
@@ -64,8 +66,30 @@ pub struct Money {
 #[serde(rename_all = "camelCase")]
 pub struct Item {
     pub id: String,
-    pub admission_code: String,
+    pub status: String,
+    /// None once the item is cancelled.
+    pub admission_code: Option<String>,
     pub ticket: TicketRef,
+}
+
+/// What a holder was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldOutcome {
+    Held(Hold),
+    /// The code of the first user error.
+    Refused(String),
+    /// As [`Outcome::Fault`].
+    Fault(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    pub id: String,
+    pub status: String,
+    pub held_until: DateTime<Utc>,
+    pub extendable_until: DateTime<Utc>,
+    pub tickets: Vec<TicketRef>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -73,15 +97,20 @@ pub struct TicketRef {
     pub id: String,
 }
 
+/// What is selected of an order, and of a hold.
+pub const ORDER: &str =
+    "order { id status total { amount currency } items { id status admissionCode ticket { id } } }";
+pub const HOLD: &str = "hold { id status heldUntil extendableUntil tickets { id } }";
+
 pub const PURCHASE_TICKET: &str =
     "mutation($input: PurchaseTicketInput!) { purchaseTicket(input: $input) {
-    order { id status total { amount currency } items { id admissionCode ticket { id } } }
+    order { id status total { amount currency } items { id status admissionCode ticket { id } } }
     userErrors { code message field }
 } }";
 
 pub const PURCHASE_TICKETS: &str =
     "mutation($input: PurchaseTicketsInput!) { purchaseTickets(input: $input) {
-    order { id status total { amount currency } items { id admissionCode ticket { id } } }
+    order { id status total { amount currency } items { id status admissionCode ticket { id } } }
     userErrors { code message field }
 } }";
 
@@ -218,6 +247,62 @@ impl Client {
             Err(error) => Outcome::Fault(format!("{error:?}")),
         }
     }
+
+    pub async fn hold_tickets(&self, ticket_ids: &[&str], key: &str) -> HoldOutcome {
+        let input = json!({ "tickets": { "ids": ticket_ids }, "idempotencyKey": key });
+        self.hold("holdTickets", input).await
+    }
+
+    pub async fn hold_any(&self, ticket_type_id: &str, quantity: usize, key: &str) -> HoldOutcome {
+        let any = json!({ "ticketTypeId": ticket_type_id, "quantity": quantity });
+        let input = json!({ "tickets": { "anyOf": any }, "idempotencyKey": key });
+        self.hold("holdTickets", input).await
+    }
+
+    pub async fn extend_hold(&self, hold_id: &str, key: &str) -> HoldOutcome {
+        let input = json!({ "holdId": hold_id, "idempotencyKey": key });
+        self.hold("extendHold", input).await
+    }
+
+    /// Gives these tickets back; all if none are named.
+    pub async fn release_hold(
+        &self,
+        hold_id: &str,
+        ticket_ids: Option<&[&str]>,
+        key: &str,
+    ) -> HoldOutcome {
+        let input = json!({ "holdId": hold_id, "ticketIds": ticket_ids, "idempotencyKey": key });
+        self.hold("releaseHold", input).await
+    }
+
+    pub async fn purchase_hold(&self, hold_id: &str, key: &str) -> Outcome {
+        let input = json!({ "holdId": hold_id, "idempotencyKey": key });
+        let document = mutation("purchaseHold", ORDER);
+        self.purchase(&document, "purchaseHold", input).await
+    }
+
+    /// Cancels these items; all if none are named.
+    pub async fn cancel_order(
+        &self,
+        order_id: &str,
+        item_ids: Option<&[&str]>,
+        reason: Option<&str>,
+        key: &str,
+    ) -> Outcome {
+        let input = json!({
+            "orderId": order_id, "itemIds": item_ids, "reason": reason, "idempotencyKey": key,
+        });
+        let document = mutation("cancelOrder", ORDER);
+        self.purchase(&document, "cancelOrder", input).await
+    }
+
+    async fn hold(&self, name: &str, input: Value) -> HoldOutcome {
+        let document = mutation(name, HOLD);
+        match self.try_send(&document, json!({ "input": input })).await {
+            Ok(answer) => answer.hold_outcome(name),
+            Err(error) => HoldOutcome::Fault(format!("{error:?}")),
+        }
+    }
 }
 
 impl Answer {
@@ -249,20 +334,65 @@ impl Answer {
         Some(error["extensions"]["code"].as_str().unwrap_or("(no code)"))
     }
 
-    fn outcome(mut self, mutation: &str) -> Outcome {
+    fn outcome(self, mutation: &str) -> Outcome {
+        match self.result(mutation, "order") {
+            Ok(order) => Outcome::Sold(order),
+            Err(NotDone::Refused(code)) => Outcome::Refused(code),
+            Err(NotDone::Fault(code)) => Outcome::Fault(code),
+        }
+    }
+
+    fn hold_outcome(self, mutation: &str) -> HoldOutcome {
+        match self.result(mutation, "hold") {
+            Ok(hold) => HoldOutcome::Held(hold),
+            Err(NotDone::Refused(code)) => HoldOutcome::Refused(code),
+            Err(NotDone::Fault(code)) => HoldOutcome::Fault(code),
+        }
+    }
+
+    /// What the payload has in this field, or the first code.
+    fn result<T: DeserializeOwned>(mut self, mutation: &str, field: &str) -> Result<T, NotDone> {
         if let Some(code) = self.fault() {
-            return Outcome::Fault(code.to_owned());
+            return Err(NotDone::Fault(code.to_owned()));
         }
         let mut payload = self.data[mutation].take();
         if let Some(error) = payload["userErrors"].get(0) {
-            assert_eq!(
-                payload["order"],
-                Value::Null,
-                "a refusal comes without an order"
-            );
-            return Outcome::Refused(error["code"].as_str().unwrap().to_owned());
+            assert_eq!(payload[field], Value::Null, "a refusal comes alone");
+            return Err(NotDone::Refused(error["code"].as_str().unwrap().to_owned()));
         }
-        Outcome::Sold(serde_json::from_value(payload["order"].take()).unwrap())
+        Ok(serde_json::from_value(payload[field].take()).unwrap())
+    }
+}
+
+enum NotDone {
+    Refused(String),
+    Fault(String),
+}
+
+impl HoldOutcome {
+    /// The hold of a request that must succeed.
+    pub fn held(self) -> Hold {
+        match self {
+            Self::Held(hold) => hold,
+            Self::Refused(_) | Self::Fault(_) => panic!("not held: {self:?}"),
+        }
+    }
+
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
+
+    pub fn is_refused(&self, code: &str) -> bool {
+        matches!(self, Self::Refused(refused) if refused == code)
+    }
+}
+
+impl Hold {
+    pub fn ticket_ids(&self) -> Vec<&str> {
+        self.tickets
+            .iter()
+            .map(|ticket| ticket.id.as_str())
+            .collect()
     }
 }
 

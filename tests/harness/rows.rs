@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rowlock::{
-    entity::{order, order_item, ticket},
+    entity::{hold, order, order_item, ticket},
     ids::TicketId,
 };
 use sea_orm::{
@@ -64,7 +64,7 @@ pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
     let told_codes: HashSet<&str> = told
         .iter()
         .flat_map(|order| &order.items)
-        .map(|item| item.admission_code.as_str())
+        .filter_map(|item| item.admission_code.as_deref())
         .collect();
     let items = active_items(&rows).await;
     let codes: HashSet<&str> = items
@@ -83,6 +83,40 @@ pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
         items.len() as u64,
         "a ticket is sold if it has an owner"
     );
+    assert_holds_agree(&rows).await;
+    rows.close().await.unwrap();
+}
+
+/// Holds and their tickets say the same of each other.
+async fn assert_holds_agree(rows: &DatabaseConnection) {
+    let held = ticket::Entity::find().filter(ticket::Column::Status.eq(ticket::Status::Held));
+    let (holds, held) = (hold::Entity::find().all(rows), held.all(rows));
+    let (holds, held) = (holds.await.unwrap(), held.await.unwrap());
+    let now = chrono::Utc::now();
+    for ticket in &held {
+        let hold = holds.iter().find(|hold| Some(hold.id) == ticket.hold_id);
+        let hold = hold.expect("a held ticket's hold is there");
+        assert_eq!(hold.status, hold::Status::Active, "{hold:?}");
+        assert_eq!(Some(hold.held_until), ticket.held_until, "{hold:?}");
+    }
+    let is_alive =
+        |hold: &&hold::Model| hold.status == hold::Status::Active && now < hold.held_until;
+    for hold in holds.iter().filter(is_alive) {
+        let tickets = held.iter().filter(|ticket| ticket.hold_id == Some(hold.id));
+        assert_eq!(
+            tickets.count(),
+            usize::try_from(hold.tickets_len).unwrap(),
+            "{hold:?}"
+        );
+    }
+}
+
+/// Sets columns of all events, as in `hold_secs = 1`, by hand: where a test is not about the API that sets them.
+pub async fn set_events(database: &Database, assignments: &str) {
+    let rows = database.connect().await;
+    rows.execute_unprepared(&format!("UPDATE events SET {assignments}"))
+        .await
+        .unwrap();
     rows.close().await.unwrap();
 }
 

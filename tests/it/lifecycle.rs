@@ -345,7 +345,7 @@ async fn a_json_log_is_json_in_every_line_and_names_no_customer() {
         for secret in [
             "ada-of-the-log",
             "key-of-the-log",
-            &order.items[0].admission_code,
+            order.items[0].admission_code.as_deref().unwrap(),
             JWT_SECRET,
             "eyJ",
         ] {

@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Transaction;
@@ -20,6 +19,7 @@ use crate::{
             PlacedOrder, Request, Unlocked,
         },
         failure::Failure,
+        holds::held_tickets,
         sql,
     },
 };
@@ -179,13 +179,25 @@ impl Transaction {
         Ok(found)
     }
 
+    /// Holds with the time at which they are read: a batch of nothing but repeats has asked for none.
+    async fn read_standing_holds(
+        &self,
+        ids: &[(EventId, HoldId)],
+    ) -> Result<Vec<HeldTickets>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = sql::read_standing_holds(self.backend, ids);
+        let rows = self.rows("reading repeated holds", statement).await?;
+        Ok(held_tickets(rows))
+    }
+
     /// What keys had made before this batch, as it is now. Read here, behind the gate: a buyer who repeats after a fault
     /// must not meet another one on the way to the answer.
     pub(super) async fn repeated(
         &self,
         requests: &[Request<'_>],
         decisions: &[Decision],
-        now: DateTime<Utc>,
     ) -> Result<HashMap<Bound, Done>, Failure> {
         let (mut orders, mut holds) = (Vec::new(), Vec::new());
         for (request, decision) in requests.iter().zip(decisions) {
@@ -197,18 +209,13 @@ impl Transaction {
             }
         }
         let orders = self.read_orders(&orders).await?;
-        let holds = self.read_holds(&holds).await?;
         let orders = orders
             .into_iter()
             .map(|((_, id), placed)| (Bound::Order(id), Done::Order(placed)));
-        let holds = holds.into_iter().map(|((_, id), facts)| {
-            let held = HeldTickets {
-                hold: facts.hold,
-                tickets: facts.tickets,
-                as_of: now,
-            };
-            (Bound::Hold(id), Done::Hold(held))
-        });
+        let holds = self.read_standing_holds(&holds).await?;
+        let holds = holds
+            .into_iter()
+            .map(|held| (Bound::Hold(held.hold.id), Done::Hold(held)));
         Ok(orders.chain(holds).collect())
     }
 

@@ -84,7 +84,8 @@ fn held(
     Verdict::Held(held, released)
 }
 
-/// The hold, if it is the customer's and alive.
+/// The hold, if it is the customer's and alive. Asked before whether the sale is open: who has bought it and lost the answer
+/// must find the order after the sale too.
 pub(super) fn alive<'w>(
     world: &'w World<'_>,
     request: &Request<'_>,
@@ -139,8 +140,8 @@ pub(super) fn extend(
     request: &Request<'_>,
     hold_id: HoldId,
 ) -> Result<Verdict, Unserved> {
-    let event = event_on_sale(world.facts, request.command.event_id)?;
     let mut hold = alive(world, request, hold_id)?.clone();
+    let event = event_on_sale(world.facts, request.command.event_id)?;
     if hold.held_until >= hold.extendable_until.min(event.sales_close_at) {
         return Err(Refusal::HoldAtMaximum {
             until: hold.held_until,
@@ -189,8 +190,8 @@ pub(super) fn purchase(
     minted: &Minted,
 ) -> Result<Verdict, Unserved> {
     let event_id = request.command.event_id;
-    let event = event_on_sale(world.facts, event_id)?;
     let mut hold = alive(world, request, hold_id)?.clone();
+    let event = event_on_sale(world.facts, event_id)?;
     within_order(event, len(&hold))?;
     let customer = (event_id, request.customer_id);
     world.within_allowance(event, customer, len(&hold), Some(hold_id))?;

@@ -9,6 +9,7 @@ use sea_orm::{
 use crate::{
     entity::{event, hold, idempotency_key, order, order_item, ticket},
     ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
+    sales::decide::HeldTickets,
     store::{
         bulk::{self, Kind, is_one_of_pairs},
         dialect::clock,
@@ -114,6 +115,66 @@ pub fn read_order_items(
 pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Select<hold::Entity> {
     let pairs = ids.iter().map(|(event, hold)| (event.0, hold.0));
     hold::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+}
+
+/// Holds as they stand now: the time, and each hold once for each ticket that names it, or once without one. In a single
+/// statement, so that a ticket that is given back meanwhile is not missed.
+pub fn read_standing_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
+    let rows = ids
+        .iter()
+        .map(|(event, hold)| vec![event.0.into(), hold.0.into()])
+        .collect();
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
+    let now = clock(backend);
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "WITH wanted (event_id, id) AS ({source})
+             SELECT {now} AS as_of, holds.event_id, holds.id, holds.customer_id, holds.status, holds.held_until,
+                 holds.extendable_until, holds.tickets_len, holds.order_id, holds.created_at, tickets.id AS ticket_id
+             FROM wanted
+             JOIN holds ON holds.event_id = wanted.event_id AND holds.id = wanted.id
+             LEFT JOIN tickets ON tickets.event_id = holds.event_id AND tickets.hold_id = holds.id
+                 AND tickets.status = 'HELD'
+             ORDER BY holds.id, tickets.id"
+        ),
+        values,
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct StandingRow {
+    pub as_of: DateTime<Utc>,
+    pub event_id: EventId,
+    pub id: HoldId,
+    pub customer_id: CustomerId,
+    pub status: hold::Status,
+    pub held_until: DateTime<Utc>,
+    pub extendable_until: DateTime<Utc>,
+    pub tickets_len: i32,
+    pub order_id: Option<OrderId>,
+    pub created_at: DateTime<Utc>,
+    pub ticket_id: Option<TicketId>,
+}
+
+impl From<StandingRow> for HeldTickets {
+    fn from(row: StandingRow) -> Self {
+        Self {
+            hold: hold::Model {
+                event_id: row.event_id,
+                id: row.id,
+                customer_id: row.customer_id,
+                status: row.status,
+                held_until: row.held_until,
+                extendable_until: row.extendable_until,
+                tickets_len: row.tickets_len,
+                order_id: row.order_id,
+                created_at: row.created_at,
+            },
+            tickets: row.ticket_id.into_iter().collect(),
+            as_of: row.as_of,
+        }
+    }
 }
 
 /// The tickets whose rows name one of these holds, in the order of their ids.
