@@ -1,6 +1,10 @@
 //! Purchases that are refused: each by its name, at the field that is to blame, and nothing is written.
 
 use chrono::{TimeDelta, Utc};
+use rowlock::{
+    graphql::global_id::GlobalId,
+    ids::{EventId, HoldId, OrderId, OrderItemId, TicketId, TicketTypeId},
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Database, Server, client::codes, rows, seed};
@@ -58,6 +62,35 @@ on_both_databases! {
         for quantity in [0, -1, i32::MIN] {
             let payload = tickets(&ada, json!({ "anyOf": { "ticketTypeId": event.ticket_type_id, "quantity": quantity } }), "k").await;
             assert_eq!(codes(&payload), ["NO_TICKETS"], "{quantity}");
+        }
+        rows::assert_conserved(&database, &[]).await;
+    }
+
+    async fn what_is_of_an_event_that_is_none_is_as_unknown(database: Database) {
+        let server = Server::start(&database).await;
+        let ada = server.client().customer("ada");
+        let event = EventId::mint();
+        let id = |id: GlobalId| id.encode().to_string();
+        let ticket = id(GlobalId::Ticket(event, TicketId::mint()));
+        let ticket_type = id(GlobalId::TicketType(event, TicketTypeId::mint()));
+        let hold = id(GlobalId::Hold(event, HoldId::mint()));
+        let order = id(GlobalId::Order(event, OrderId::mint()));
+        let item = id(GlobalId::OrderItem(event, OrderItemId::mint()));
+        let any = json!({ "ticketTypeId": ticket_type, "quantity": 1 });
+        for (name, input, code, field) in [
+            ("purchaseTicket", json!({ "ticketId": ticket }), "UNKNOWN_TICKET", "ticketId"),
+            ("purchaseTickets", json!({ "tickets": { "ids": [ticket] } }), "UNKNOWN_TICKET", "tickets.ids.0"),
+            ("purchaseTickets", json!({ "tickets": { "anyOf": any } }), "UNKNOWN_TICKET_TYPE", "tickets.anyOf.ticketTypeId"),
+            ("holdTickets", json!({ "tickets": { "ids": [ticket] } }), "UNKNOWN_TICKET", "tickets.ids.0"),
+            ("holdTickets", json!({ "tickets": { "anyOf": any } }), "UNKNOWN_TICKET_TYPE", "tickets.anyOf.ticketTypeId"),
+            ("extendHold", json!({ "holdId": hold }), "UNKNOWN_HOLD", "holdId"),
+            ("releaseHold", json!({ "holdId": hold, "ticketIds": [ticket] }), "UNKNOWN_HOLD", "holdId"),
+            ("purchaseHold", json!({ "holdId": hold }), "UNKNOWN_HOLD", "holdId"),
+            ("cancelOrder", json!({ "orderId": order, "itemIds": [item] }), "UNKNOWN_ORDER", "orderId"),
+        ] {
+            let mut input = input;
+            input["idempotencyKey"] = json!("k");
+            assert_refused(&ada.ask(name, "", input).await, &[code], json!(field));
         }
         rows::assert_conserved(&database, &[]).await;
     }
