@@ -4,6 +4,7 @@
 //! Knows nothing about HTTP, and decides nothing about tickets. Refusals are data (`userErrors`), faults are top-level
 //! errors with a code from [`fault::Code`].
 
+mod audit;
 mod catalogue;
 pub mod fault;
 pub mod global_id;
@@ -46,6 +47,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 pub struct Query(
     catalogue::CatalogueQuery,
     order::OrderQuery,
+    audit::AuditQuery,
     node::NodeQuery,
 );
 

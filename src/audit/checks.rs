@@ -79,6 +79,38 @@ impl Subject {
 }
 
 impl Kind {
+    pub const ALL: &[Self] = &[
+        Self::TwoOwners,
+        Self::SoldWithoutOwner,
+        Self::OwnedButNotSold,
+        Self::HeldWithoutHold,
+        Self::HoldWithoutHeld,
+        Self::HeldByUnknownHold,
+        Self::HeldByEndedHold,
+        Self::HeldUntilDiffers,
+        Self::HoldTicketsDiffer,
+        Self::HoldOrderDiffers,
+        Self::OrderWithoutItems,
+        Self::ConfirmedWithoutActiveItem,
+        Self::CancelledWithActiveItem,
+        Self::ItemWithoutOrder,
+        Self::ItemWithoutTicket,
+        Self::CancellationUntimed,
+        Self::TotalDiffers,
+        Self::CurrencyDiffers,
+        Self::CountsDiffer,
+        Self::TicketsPerCustomerExceeded,
+        Self::HeldPerCustomerExceeded,
+        Self::KeyWithoutResult,
+        Self::KeyOfAnotherCustomer,
+        Self::CodeTwice,
+        Self::UnknownTicketType,
+        Self::OrderOfUnknownCustomer,
+        Self::HoldOfUnknownCustomer,
+        Self::UnknownEvent,
+        Self::CancelledEventNotEmpty,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TwoOwners => "TWO_OWNERS",

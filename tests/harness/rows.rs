@@ -1,8 +1,9 @@
 //! What the database holds, asked without the server.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use rowlock::{
+    audit::{Audit, Which, audit},
     entity::{order, order_item, ticket},
     ids::TicketId,
 };
@@ -56,7 +57,22 @@ pub fn orders(outcomes: &[Outcome]) -> Vec<&Order> {
         .collect()
 }
 
-/// The database holds exactly the sales that buyers were told of, and no ticket twice.
+/// No audit of a test's database takes longer.
+const AUDIT_MAX: Duration = Duration::from_secs(60);
+
+/// What `rowlock audit` finds, made here.
+pub async fn audited(database: &Database) -> Audit {
+    let url = database.url().parse().unwrap();
+    audit(&url, &Which::All, AUDIT_MAX).await.unwrap()
+}
+
+/// Nothing in the database contradicts the promise.
+pub async fn assert_clean(database: &Database) {
+    let audit = audited(database).await;
+    assert!(audit.is_clean(), "{}", rowlock::audit::text(&audit));
+}
+
+/// The database holds exactly the sales that buyers were told of, no ticket twice, and its audit is clean.
 pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
     let rows = database.look().await;
     let told = orders(outcomes);
@@ -84,6 +100,7 @@ pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
         "a ticket is sold if it has an owner"
     );
     rows.close().await.unwrap();
+    assert_clean(database).await;
 }
 
 /// Locks the row of a seat, as a hand at the console or another program would, until the transaction is ended.
