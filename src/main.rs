@@ -75,7 +75,13 @@ enum Command {
         #[arg(long, value_name = "SLUG|ID")]
         event: Option<String>,
         /// text for people, json for machines
-        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        // Another id than that of --log-format, which every command has.
+        #[arg(
+            long,
+            id = "audit_format",
+            value_name = "FORMAT",
+            default_value = "text"
+        )]
         format: AuditFormat,
         #[command(flatten)]
         database: DatabaseConfig,

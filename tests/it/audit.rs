@@ -97,7 +97,7 @@ on_both_databases! {
 
         // All at once, each event has its own, and what belongs to no event is told apart.
         let scene = Scene::insert(&scratch).await;
-        scene.corrupt(&scratch, "UPDATE holds SET event_id = {unknown} WHERE id = {ended_hold}").await;
+        scene.corrupt(&scratch, "UPDATE idempotency_keys SET event_id = {unknown} WHERE key = 'later' AND event_id = {event}").await;
         expected.insert(scene.event, vec![]);
         let all = rows::audited(&database).await;
         let found: BTreeMap<EventId, Vec<Kind>> = all.events.iter().map(|event| (event.id, kinds(event))).collect();
