@@ -386,6 +386,21 @@ async fn an_audit_that_takes_too_long_is_ended() {
     rows::assert_clean(&database).await;
 }
 
+/// SQLite has no timeout of its own: the connection interrupts what runs when its time is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_of_an_sqlite_file_that_takes_too_long_is_interrupted() {
+    let database = Database::sqlite().await;
+    let rows = scratch(&database).await;
+    let scene = Scene::insert(&rows).await;
+    let crowd = "INSERT INTO tickets (event_id, id, ticket_type_id, status, is_accessible)
+        WITH RECURSIVE many (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 200000)
+        SELECT event_id, randomblob(16), ticket_type_id, 'SOLD', FALSE FROM tickets, many WHERE id = {free}";
+    scene.run(&rows, crowd).await;
+    let url = database.url().parse().unwrap();
+    let late = audit(&url, &Which::All, Duration::from_millis(50)).await;
+    assert!(matches!(late, Err(AuditError::TooLong)), "{late:?}");
+}
+
 const INVENTORY: &str = "query($id: ID!) { inventoryAudit(eventId: $id) {
     checkedAt isClean isBeingCancelled tickets { total available held sold blocked } orders { confirmed cancelled }
     violations { kind message count ids }

@@ -146,8 +146,13 @@ impl Scene {
         self.ids[name]
     }
 
-    /// Runs a statement in which names in braces are ids of the scene.
+    /// Changes one row.
     pub async fn corrupt(&self, rows: &DatabaseConnection, statement: &str) {
+        assert_eq!(self.run(rows, statement).await, 1, "{statement}");
+    }
+
+    /// Runs a statement in which names in braces are ids of the scene, and tells how many rows it changed.
+    pub async fn run(&self, rows: &DatabaseConnection, statement: &str) -> u64 {
         let mut sql = statement.to_owned();
         for (name, id) in &self.ids {
             let literal = match rows.get_database_backend() {
@@ -157,7 +162,7 @@ impl Scene {
             sql = sql.replace(&format!("{{{name}}}"), &literal);
         }
         let done = rows.execute_unprepared(&sql).await.unwrap();
-        assert_eq!(done.rows_affected(), 1, "{sql}");
+        done.rows_affected()
     }
 
     async fn insert_catalogue(&self, rows: &DatabaseConnection) {
