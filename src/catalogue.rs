@@ -34,7 +34,9 @@ pub use self::{
         CreateTicketTypeCode, NewTicketType, TICKET_TYPES_PER_EVENT_MAX, TicketTypeChange,
         UpdateTicketTypeCode, create_ticket_type, update_ticket_type,
     },
-    events::{EventFilter, EventKey, event_by_slug, events_by_ids, events_page, is_on_sale},
+    events::{
+        EventFilter, EventKey, event_by_slug, events_by_ids, events_page, is_on_sale, own_event,
+    },
     organizers::organizers_by_ids,
     remove_tickets::{RemoveTicketsCode, TICKETS_PER_REMOVAL_MAX, remove_tickets},
     seats::{
@@ -42,7 +44,9 @@ pub use self::{
         SECTION_LEN_MAX, SeatRow, Seats,
     },
     set_capacity::{SetCapacityCode, set_capacity},
-    ticket_types::{Availability, availability, ticket_types_by_ids, ticket_types_of_events},
+    ticket_types::{
+        Availability, availability, availability_at, ticket_types_by_ids, ticket_types_of_events,
+    },
     tickets::{Seat, Ticket, TicketFilter, tickets_by_ids, tickets_page},
 };
 use crate::{fault::Fault, store::Store};

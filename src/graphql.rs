@@ -4,6 +4,7 @@
 //! Knows nothing about HTTP, and decides nothing about tickets. Refusals are data (`userErrors`), faults are top-level
 //! errors with a code from [`fault::Code`].
 
+mod audit;
 mod catalogue;
 mod desk;
 pub mod fault;
@@ -50,6 +51,7 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 pub struct Query(
     catalogue::CatalogueQuery,
     viewer::ViewerQuery,
+    audit::AuditQuery,
     node::NodeQuery,
 );
 

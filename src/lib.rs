@@ -11,9 +11,10 @@
 //! `sales/waiting.rs`.
 //!
 //! # Rooms, from the top
-//! Imports only go down: `main` → [`http`] → [`graphql`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
+//! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
 //! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] stands beside `main`.
 
+pub mod audit;
 pub mod auth;
 pub mod catalogue;
 pub mod config;

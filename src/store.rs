@@ -10,7 +10,7 @@ pub mod dialect;
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sea_orm::{
@@ -43,6 +43,18 @@ const READING_SESSION: &[(&str, &str)] = &[
     ("statement_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "10s"),
 ];
+
+/// The session of an audit, which bounds each of its statements itself and ends when its client has gone.
+const AUDIT_SESSION: &[(&str, &str)] = &[
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("client_connection_check_interval", "1s"),
+    // Each statement runs once, and is planned for the event that it is about.
+    ("plan_cache_mode", "force_custom_plan"),
+];
+
+/// How many of SQLite's virtual machine's instructions, some milliseconds, pass between two looks at a reader's deadline.
+const SQLITE_OPS_PER_LOOK: i32 = 100_000;
 
 /// The session that changes the schema: a step may take long, and a second process waits for the first.
 const MIGRATING_SESSION: &[(&str, &str)] = &[("lock_timeout", "60s")];
@@ -103,6 +115,10 @@ impl std::str::FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    pub fn backend(&self) -> DbBackend {
+        self.backend
+    }
+
     /// An SQLite file.
     pub fn sqlite_file(path: &Path) -> Self {
         Self {
@@ -222,6 +238,39 @@ impl Store {
         }
     }
 
+    /// One connection for an audit, which only reads, also beside a process that writes, and does so at most until
+    /// `deadline`: SQLite keeps to it by itself, on PostgreSQL the audit sets the time that each statement has left.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn connect_auditor(
+        url: &DatabaseUrl,
+        deadline: Instant,
+    ) -> Result<DatabaseConnection, StoreError> {
+        match url.backend {
+            DbBackend::Postgres => connect_postgres(url, 1, AUDIT_SESSION).await,
+            _ => {
+                let mut options = sqlite_options(url, 1, read_only);
+                options.map_sqlx_sqlite_pool_opts(move |pool| {
+                    pool.after_connect(move |connection, _| {
+                        Box::pin(async move {
+                            connection
+                                .lock_handle()
+                                .await?
+                                .set_progress_handler(SQLITE_OPS_PER_LOOK, move || {
+                                    Instant::now() < deadline
+                                });
+                            Ok(())
+                        })
+                    })
+                });
+                Database::connect(options)
+                    .await
+                    .map_err(StoreError::Connecting)
+            }
+        }
+    }
+
     /// One connection and nothing else, to change the schema with.
     ///
     /// # Errors
@@ -266,6 +315,10 @@ impl Store {
     pub async fn drain(&self) {
         self.writes.close();
         self.writes.wait().await;
+    }
+
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
     }
 
     pub fn backend(&self) -> DbBackend {
@@ -389,6 +442,16 @@ async fn connect_sqlite(
     connections_max: u32,
     set: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
 ) -> Result<DatabaseConnection, StoreError> {
+    Database::connect(sqlite_options(url, connections_max, set))
+        .await
+        .map_err(StoreError::Connecting)
+}
+
+fn sqlite_options(
+    url: &DatabaseUrl,
+    connections_max: u32,
+    set: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+) -> ConnectOptions {
     let mut options = options(url, connections_max);
     options
         // The file is local: an idle connection costs nothing, a new one reads the schema again.
@@ -400,9 +463,7 @@ async fn connect_sqlite(
         .map_sqlx_sqlite_opts(move |options| {
             set(options.busy_timeout(SQLITE_BUSY_TIMEOUT).foreign_keys(true))
         });
-    Database::connect(options)
-        .await
-        .map_err(StoreError::Connecting)
+    options
 }
 
 /// Keeps a second process from writing to the same SQLite file, until the returned file is closed.

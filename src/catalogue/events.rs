@@ -9,7 +9,7 @@ use sea_orm::{
 
 use super::organizers::own_id;
 use crate::{
-    auth::Caller,
+    auth::{self, Caller},
     entity::event::{self, Column, Entity, Status},
     fault::{Fault, Step},
     ids::{EventId, OrganizerId},
@@ -75,6 +75,19 @@ pub async fn event_by_slug(
         .one(store.reader())
         .await
         .step("reading an event by its slug")
+}
+
+/// The organizer's own event of this id, whatever its status.
+pub async fn own_event(
+    store: &Store,
+    organizer: &auth::Organizer,
+    id: EventId,
+) -> Result<Option<event::Model>, Fault> {
+    Entity::find_by_id(id)
+        .filter(Column::OrganizerId.in_subquery(own_id(organizer)))
+        .one(store.reader())
+        .await
+        .step("reading an organizer's event")
 }
 
 /// A page of events in order of their start.

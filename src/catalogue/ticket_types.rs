@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    Statement,
+    Statement, Value,
 };
 
-use super::{events::visible_ids, phrases::effective_status};
+use super::{
+    events::visible_ids,
+    phrases::{effective_status, effective_status_at},
+};
 use crate::{
     auth::Caller,
     entity::{
@@ -94,8 +98,31 @@ pub(super) async fn count(
     db: &impl ConnectionTrait,
     keys: &[(EventId, TicketTypeId)],
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
+    let status = effective_status(db.get_database_backend());
+    count_by(db, keys, &status, None).await
+}
+
+/// The same on a connection of the caller's, as it is at this time: for the audit, which asks the clock once.
+pub async fn availability_at(
+    db: &impl ConnectionTrait,
+    keys: &[(EventId, TicketTypeId)],
+    now: DateTime<Utc>,
+) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
+    count_by(db, keys, &effective_status_at("$3"), Some(now)).await
+}
+
+async fn count_by(
+    db: &impl ConnectionTrait,
+    keys: &[(EventId, TicketTypeId)],
+    status: &str,
+    now: Option<DateTime<Utc>>,
+) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
     let backend = db.get_database_backend();
-    let status = effective_status(backend);
+    let mut values = vec![
+        uuid_list(backend, keys.iter().map(|(event, _)| event.0)),
+        uuid_list(backend, keys.iter().map(|(_, id)| id.0)),
+    ];
+    values.extend(now.map(Value::from));
     let (events, types, shown) = match backend {
         DbBackend::Postgres => ("= ANY($1)", "= ANY($2)", "TRUE"),
         _ => (
@@ -119,10 +146,7 @@ pub(super) async fn count(
             ) AS shown
             GROUP BY event_id, ticket_type_id"
         ),
-        [
-            uuid_list(backend, keys.iter().map(|(event, _)| event.0)),
-            uuid_list(backend, keys.iter().map(|(_, id)| id.0)),
-        ],
+        values,
     ))
     .all(db)
     .await

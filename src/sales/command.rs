@@ -89,7 +89,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::PurchaseTicket,
         Self::PurchaseTickets,
         Self::HoldTickets,

@@ -1,9 +1,10 @@
 //! What the database holds, asked without the server.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use rowlock::{
-    entity::{hold, order, order_item, ticket},
+    audit::{Audit, Which, audit},
+    entity::{order, order_item, ticket},
     ids::TicketId,
 };
 use sea_orm::{
@@ -56,7 +57,22 @@ pub fn orders(outcomes: &[Outcome]) -> Vec<&Order> {
         .collect()
 }
 
-/// The database holds exactly the sales that buyers were told of, and no ticket twice.
+/// No audit of a test's database takes longer.
+const AUDIT_MAX: Duration = Duration::from_secs(60);
+
+/// What `rowlock audit` finds, made here.
+pub async fn audited(database: &Database) -> Audit {
+    let url = database.url().parse().unwrap();
+    audit(&url, &Which::All, AUDIT_MAX).await.unwrap()
+}
+
+/// Nothing in the database contradicts the promise.
+pub async fn assert_clean(database: &Database) {
+    let audit = audited(database).await;
+    assert!(audit.is_clean(), "{}", rowlock::audit::text(&audit));
+}
+
+/// The database holds exactly the sales that buyers were told of, no ticket twice, and its audit is clean.
 pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
     let rows = database.look().await;
     let told = orders(outcomes);
@@ -83,32 +99,8 @@ pub async fn assert_conserved(database: &Database, outcomes: &[Outcome]) {
         items.len() as u64,
         "a ticket is sold if it has an owner"
     );
-    assert_holds_agree(&rows).await;
     rows.close().await.unwrap();
-}
-
-/// Holds and their tickets say the same of each other.
-async fn assert_holds_agree(rows: &DatabaseConnection) {
-    let held = ticket::Entity::find().filter(ticket::Column::Status.eq(ticket::Status::Held));
-    let (holds, held) = (hold::Entity::find().all(rows), held.all(rows));
-    let (holds, held) = (holds.await.unwrap(), held.await.unwrap());
-    let now = chrono::Utc::now();
-    for ticket in &held {
-        let hold = holds.iter().find(|hold| Some(hold.id) == ticket.hold_id);
-        let hold = hold.expect("a held ticket's hold is there");
-        assert_eq!(hold.status, hold::Status::Active, "{hold:?}");
-        assert_eq!(Some(hold.held_until), ticket.held_until, "{hold:?}");
-    }
-    let is_alive =
-        |hold: &&hold::Model| hold.status == hold::Status::Active && now < hold.held_until;
-    for hold in holds.iter().filter(is_alive) {
-        let tickets = held.iter().filter(|ticket| ticket.hold_id == Some(hold.id));
-        assert_eq!(
-            tickets.count(),
-            usize::try_from(hold.tickets_len).unwrap(),
-            "{hold:?}"
-        );
-    }
+    assert_clean(database).await;
 }
 
 /// Sets columns of all events, as in `hold_secs = 1`, by hand: where a test is not about the API that sets them.

@@ -9,6 +9,7 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
+mod audit;
 mod boundaries;
 mod callers;
 mod cancel_order;
