@@ -13,6 +13,7 @@ mod node;
 mod order;
 mod page;
 mod purchase;
+mod staff;
 mod user_error;
 
 use std::sync::Arc;
@@ -51,7 +52,11 @@ pub struct Query(
 
 /// What can be done. A refusal is data, in the payload's `userErrors`; a top-level error is a fault or a malformed request.
 #[derive(MergedObject, Default)]
-pub struct Mutation(purchase::PurchaseMutation, catalogue::CatalogueMutation);
+pub struct Mutation(
+    purchase::PurchaseMutation,
+    catalogue::CatalogueMutation,
+    staff::StaffMutation,
+);
 
 /// How deep a selection may nest. The introspection query of GraphiQL needs 15.
 const DEPTH_MAX: usize = 20;

@@ -5,6 +5,7 @@ mod types;
 
 use async_graphql::{Context, ID, Object, Result};
 
+pub use self::refusal::instant;
 use self::{
     refusal::{Fields, UserError, explain, malformed, unknown_ticket, unknown_ticket_type},
     types::{

@@ -3,6 +3,7 @@
 //! Each has one shape whatever the batch's length: arrays on PostgreSQL, one JSON text on SQLite. SQLite has no row locks;
 //! its write transaction is begun `IMMEDIATE`, which keeps every other writer out.
 
+pub mod staff;
 pub mod write;
 
 use chrono::{DateTime, Utc};

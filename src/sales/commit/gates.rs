@@ -15,6 +15,11 @@ pub fn type_line_of(EventId(event): EventId, TicketTypeId(ticket_type): TicketTy
     advisory_key(b"type", event, ticket_type)
 }
 
+/// The advisory lock of the process that carries out an event's cancellation.
+pub fn cancellation_of(EventId(event): EventId) -> i64 {
+    advisory_key(b"cancellation", event, uuid::Uuid::nil())
+}
+
 fn advisory_key(purpose: &[u8], event: uuid::Uuid, other: uuid::Uuid) -> i64 {
     let hash = Sha256::new()
         .chain_update(b"rowlock\0")
