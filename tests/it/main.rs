@@ -24,6 +24,7 @@ mod purchase;
 mod readme;
 mod refusals;
 mod schema;
+mod staff;
 mod statements;
 
 /// The binary under test.
