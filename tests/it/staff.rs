@@ -126,7 +126,7 @@ async fn cancel_in_a_burst(database: &Database, servers: &[Server]) {
     let clients: Vec<Client> = servers.iter().map(Server::client).collect();
     let event = seed::seats(&clients[0], SEATS).await;
     let mut outcomes = Vec::new();
-    let mut cancelling = None;
+    let mut cancelling = tokio::task::JoinSet::new();
     let mut purchases = stream::iter(event.tickets.iter().enumerate())
         .map(|(n, ticket)| {
             let buyer = clients[n % clients.len()].customer(&format!("buyer {n}"));
@@ -137,11 +137,11 @@ async fn cancel_in_a_burst(database: &Database, servers: &[Server]) {
         outcomes.push((n, outcome));
         if outcomes.len() == SOLD_BEFORE {
             let (client, id) = (clients[0].clone(), event.id.clone());
-            cancelling = Some(tokio::spawn(async move { cancel(&client, &id).await }));
+            cancelling.spawn(async move { cancel(&client, &id).await });
         }
     }
-    let cancelled = cancelling.unwrap().await.unwrap();
-    assert_eq!(refusals(&cancelled), []);
+    let cancelled = &cancelling.join_all().await[0];
+    assert_eq!(refusals(cancelled), []);
     assert_eq!(cancelled["event"]["status"], "CANCELLED");
     until_done(&clients[0], &event.id).await;
 
