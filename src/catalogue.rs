@@ -105,21 +105,11 @@ fn refused<T, C>(refusal: Refusal<C>) -> Answer<T, C> {
     Ok(Err(vec![refusal]))
 }
 
-/// Runs a write to its end, also when its caller stops waiting: a transaction that is dropped half-way could leave its
-/// connection unusable. Every statement of such a write has a timeout; at shutdown the runtime drops it, and what was
-/// not committed never happened.
+/// Runs a write to its end, also when its caller stops waiting: see [`Store::to_its_end`].
 async fn to_its_end<T, W>(store: &Arc<Store>, write: impl FnOnce(Arc<Store>) -> W) -> T
 where
     T: Send + 'static,
     W: Future<Output = T> + Send + 'static,
 {
-    let task = tracing::Instrument::in_current_span(write(store.clone()));
-    match store.writes().spawn(task).await {
-        Ok(answer) => answer,
-        Err(stopped) => match stopped.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Only the end of the runtime stops the task, and that stops whoever waits here too.
-            Err(_) => std::future::pending().await,
-        },
-    }
+    store.to_its_end(write(store.clone())).await
 }

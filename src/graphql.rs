@@ -16,6 +16,7 @@ mod node;
 mod order;
 mod page;
 mod purchase;
+mod staff;
 mod user_error;
 mod viewer;
 
@@ -62,6 +63,7 @@ pub struct Mutation(
     hold::HoldMutation,
     order::CancelMutation,
     catalogue::CatalogueMutation,
+    staff::StaffMutation,
 );
 
 /// How deep a selection may nest. The introspection query of GraphiQL needs 15.

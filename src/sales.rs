@@ -4,7 +4,12 @@
 //! with others into a batch; [`commit`] takes the batch through one transaction (gate, keys, lock, read, decide, write,
 //! commit), in which [`decide`] says who gets what; what somebody else's lock keeps from being settled goes to
 //! [`waiting`]. A task of the desk owns the transaction; a request owns only its reply slot.
+//!
+//! What staff ask for in bulk ([`cancel_event`], [`block`]) goes through transactions of its own, [`staff`]; what a server
+//! does unasked, tidying and carrying out cancellations, is [`upkeep`].
 
+mod block;
+mod cancel_event;
 pub mod command;
 mod commit;
 mod customers;
@@ -16,6 +21,9 @@ mod lane;
 mod minted;
 mod orders;
 mod sql;
+mod staff;
+mod sweep;
+mod upkeep;
 mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +34,8 @@ use tokio::{
 };
 
 pub use self::{
+    block::{BlockRefusal, TicketBlock},
+    cancel_event::{CancelEventRefusal, EventCancellation},
     command::{Action, Command, Malformed, Want},
     decide::{Done, HeldTickets, HoldEnd, PlacedOrder, Refusal},
     desk::Limits,
@@ -35,6 +45,7 @@ use self::{
     customers::Customers,
     desk::{Desk, Entry},
     lane::Lane,
+    staff::Staff,
 };
 use crate::store::Store;
 
@@ -80,15 +91,19 @@ pub struct Sales {
     limits: Limits,
     store: Arc<Store>,
     customers: Arc<Customers>,
+    staff: Arc<Staff>,
     close: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<bool>,
+    /// Ends the upkeep, also by being dropped.
+    close_upkeep: watch::Sender<bool>,
+    upkeep_ended: watch::Receiver<bool>,
 }
 
 impl Sales {
-    /// Opens the desk: starts its thread.
+    /// Opens the desk and begins the upkeep: starts a thread for each.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// When a thread cannot be started.
     pub fn open(store: Arc<Store>, limits: Limits) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(limits.queue_len_max);
         let (close, closed) = oneshot::channel();
@@ -106,7 +121,11 @@ impl Sales {
                 let _ending = Ending(ending);
                 runtime.block_on(desk.serve(lane, commands, closed));
             })?;
+        let (close_upkeep, upkeep_closed) = watch::channel(false);
         Ok(Self {
+            upkeep_ended: begin_upkeep(&store, upkeep_closed)?,
+            close_upkeep,
+            staff: Staff::new(Arc::clone(&store), Arc::clone(&customers)),
             room: Arc::new(Semaphore::new(room_len(&limits))),
             queue,
             limits,
@@ -138,8 +157,9 @@ impl Sales {
         answer.await.unwrap_or(Err(SaleFault::OutcomeUnknown))
     }
 
-    /// Takes no new commands; [`Self::ended`] tells when those it has are answered.
+    /// Takes no new commands; [`Self::ended`] tells when those it has are answered. The upkeep is left to others at once.
     pub fn close(&self) {
+        self.close_upkeep.send_replace(true);
         if let Some(close) = self
             .close
             .lock()
@@ -150,16 +170,37 @@ impl Sales {
         }
     }
 
-    /// Returns when the desk has ended: after [`Self::close`], or because it broke down.
+    /// Returns when the desk has ended, after [`Self::close`] or because it broke down, and with it the upkeep.
     pub async fn ended(&self) {
-        let mut ended = self.ended.clone();
-        // An error means that the sender is gone, and so the thread.
-        let _ = ended.wait_for(|is_over| *is_over).await;
+        for ended in [&self.ended, &self.upkeep_ended] {
+            // An error means that the sender is gone, and so the thread.
+            let _ = ended.clone().wait_for(|is_over| *is_over).await;
+            self.close_upkeep.send_replace(true);
+        }
     }
 
     pub fn is_open(&self) -> bool {
         !*self.ended.borrow() && !self.queue.is_closed()
     }
+}
+
+/// Starts the thread of the upkeep. When that has ended is told by what is returned.
+fn begin_upkeep(
+    store: &Arc<Store>,
+    closing: watch::Receiver<bool>,
+) -> std::io::Result<watch::Receiver<bool>> {
+    let (ending, ended) = watch::channel(false);
+    let lane = Lane::of_waiting(Arc::clone(store));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    std::thread::Builder::new()
+        .name("upkeep".to_owned())
+        .spawn(move || {
+            let _ending = Ending(ending);
+            upkeep::run(&runtime, lane, closing);
+        })?;
+    Ok(ended)
 }
 
 /// Room for as many tickets as all commands would name if all were small, and for one order of any size.

@@ -306,9 +306,22 @@ impl Store {
         &self.writer
     }
 
-    /// The owner of tasks that write: each has a timeout on every statement, and the server's end waits for them.
-    pub fn writes(&self) -> &TaskTracker {
-        &self.writes
+    /// Runs a write to its end, also when its caller stops waiting: a transaction that is dropped half-way could leave its
+    /// connection unusable. Every statement of such a write has a timeout; at shutdown the runtime drops it, and what was
+    /// not committed never happened. The server's end waits for it, see [`Self::drain`].
+    pub async fn to_its_end<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let task = tracing::Instrument::in_current_span(write);
+        match self.writes.spawn(task).await {
+            Ok(answer) => answer,
+            Err(stopped) => match stopped.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the runtime stops the task, and that stops whoever waits here too.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     /// Waits until no task writes any more.

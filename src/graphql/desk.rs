@@ -17,7 +17,7 @@ pub use self::{
         PurchaseHoldUserError, PurchaseTicketUserError, PurchaseTicketsUserError, Reason,
         ReleaseHoldUserError, split,
     },
-    refusal::{Fields, Subject, unknown_hold, unknown_order, unknown_ticket},
+    refusal::{Fields, Subject, instant, unknown_hold, unknown_order, unknown_ticket},
     selection::{TicketSelection, read_held, read_items},
 };
 use super::{domain, hold::Hold, loaders::load, order::Order};

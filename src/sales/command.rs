@@ -375,7 +375,8 @@ fn checked_len(len: usize) -> Result<(), Malformed> {
     }
 }
 
-fn checked_ids<I: Copy + Ord>(
+/// The ids in their order, if there are some, not too many, and none twice.
+pub(super) fn checked_ids<I: Copy + Ord>(
     mut ids: Vec<I>,
     twice: impl Fn(I) -> Malformed,
 ) -> Result<Vec<I>, Malformed> {

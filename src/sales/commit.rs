@@ -14,6 +14,8 @@ mod targets;
 mod tickets;
 mod write;
 
+pub use self::gates::cancellation_of;
+
 use std::{collections::HashMap, time::Duration};
 
 use sea_orm::{
@@ -26,7 +28,7 @@ use super::{
     Outcome,
     command::{Action, Command, Want},
     decide::{Bound, Decision, Done, Facts, Request, decide},
-    failure::Failure,
+    failure::{Cause, Failure},
     lane::{DATABASE_WAIT_MAX, bounded},
     minted::Minted,
     sql::{self, Trust},
@@ -84,6 +86,13 @@ pub enum Settled {
         /// Whether the command's key was read behind its gate, so that it certainly has not happened before.
         is_new: bool,
     },
+}
+
+/// What is left of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Changes,
+    Nothing,
 }
 
 /// A transaction that has begun.
@@ -148,12 +157,52 @@ impl Transaction {
         Ok(())
     }
 
-    async fn set_timeouts(&self, lock: Duration, statement: Duration) -> Result<(), Failure> {
+    /// How long the statements that follow may wait for a lock, and take in all.
+    pub async fn set_timeouts(&self, lock: Duration, statement: Duration) -> Result<(), Failure> {
+        if self.backend != DbBackend::Postgres {
+            return Ok(());
+        }
         // Zero would mean for ever.
         let statement = sql::set_timeouts(lock.as_millis().max(1), statement.as_millis().max(1));
         self.query("setting the transaction's timeouts", statement)
             .await?;
         Ok(())
+    }
+
+    pub fn backend(&self) -> DbBackend {
+        self.backend
+    }
+
+    /// Ends the transaction as what was made of it says: kept if there is something to keep, without a trace otherwise.
+    pub async fn end<T>(self, made: Result<(T, Keep), Failure>) -> Result<T, Failure> {
+        match made {
+            Ok((made, Keep::Changes)) => {
+                self.commit().await?;
+                Ok(made)
+            }
+            Ok((made, Keep::Nothing)) => {
+                self.roll_back().await?;
+                Ok(made)
+            }
+            Err(failure) => {
+                // A connection in doubt is thrown away by whoever owns it.
+                if failure.cause != Cause::Lost {
+                    self.roll_back().await?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn commit(self) -> Result<(), Failure> {
+        bounded(
+            self.backend,
+            DATABASE_WAIT_MAX,
+            "committing",
+            self.tx.commit(),
+        )
+        .await
+        .map_err(Failure::at_commit)
     }
 
     /// Ends the transaction without a trace.
@@ -185,14 +234,7 @@ impl Transaction {
             return Ok(settled);
         }
         // Outside the bound above: when that runs out, nothing has happened; when this one does, perhaps all has.
-        bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            "committing a batch",
-            self.tx.commit(),
-        )
-        .await
-        .map_err(Failure::at_commit)?;
+        self.commit().await?;
         Ok(settled)
     }
 
@@ -250,7 +292,7 @@ impl Transaction {
         Ok((settled, !changes.is_empty()))
     }
 
-    async fn all<E: EntityTrait>(
+    pub async fn all<E: EntityTrait>(
         &self,
         step: &'static str,
         query: Select<E>,
@@ -259,7 +301,7 @@ impl Transaction {
         Ok(bounded(self.backend, DATABASE_WAIT_MAX, step, rows).await?)
     }
 
-    async fn query(
+    pub async fn query(
         &self,
         step: &'static str,
         statement: Statement,
@@ -273,7 +315,14 @@ impl Transaction {
         .await?)
     }
 
-    async fn rows<T: FromQueryResult>(
+    /// Runs a write. How many rows it touched.
+    pub async fn execute(&self, step: &'static str, statement: Statement) -> Result<u64, Failure> {
+        let done = self.tx.execute_raw(statement);
+        let done = bounded(self.backend, DATABASE_WAIT_MAX, step, done).await?;
+        Ok(done.rows_affected())
+    }
+
+    pub async fn rows<T: FromQueryResult>(
         &self,
         step: &'static str,
         statement: Statement,

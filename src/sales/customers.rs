@@ -40,6 +40,22 @@ impl Customers {
         self.known.get(account)
     }
 
+    /// The id of one account, new if it has none yet.
+    pub async fn id_of(
+        &self,
+        db: &DatabaseConnection,
+        account: &Account,
+    ) -> Result<CustomerId, Fault> {
+        if let Some(id) = self.known(account) {
+            return Ok(id);
+        }
+        let found = self.identify(db, vec![account.clone()]).await?;
+        let (_, id) = found
+            .first()
+            .expect("an account that was asked for has an id");
+        Ok(*id)
+    }
+
     /// Makes sure that each account has an id, and returns all of them.
     pub async fn identify(
         &self,

@@ -34,7 +34,7 @@ impl Lane {
         }
     }
 
-    /// A lane to wait on: one connection.
+    /// A lane to wait on, or to work on beside the desk: one connection.
     pub fn of_waiting(store: Arc<Store>) -> Self {
         Self {
             store,

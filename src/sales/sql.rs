@@ -6,6 +6,7 @@
 mod lock;
 mod pick;
 mod read;
+pub mod staff;
 mod write;
 
 pub use self::{lock::*, pick::*, read::*, write::*};

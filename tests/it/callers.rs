@@ -70,6 +70,21 @@ fn mutations() -> Vec<(&'static str, Option<Role>, Value)> {
             organizer,
             json!({ "eventId": "x", "ticketIds": ["x"] }),
         ),
+        (
+            "cancelEvent",
+            Role::Organizer,
+            json!({ "id": "x", "reason": "fire" }),
+        ),
+        (
+            "blockTickets",
+            Role::Organizer,
+            json!({ "eventId": "x", "ticketIds": ["x"], "reason": "fire" }),
+        ),
+        (
+            "unblockTickets",
+            Role::Organizer,
+            json!({ "eventId": "x", "ticketIds": ["x"] }),
+        ),
     ]
 }
 

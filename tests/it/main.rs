@@ -29,6 +29,7 @@ mod purchase;
 mod readme;
 mod refusals;
 mod schema;
+mod staff;
 mod statements;
 
 /// The binary under test.

@@ -15,7 +15,10 @@ const OF_A_PURCHASE_MAX: usize = 10;
 
 async fn start(database: &Database) -> Server {
     Server::builder(database)
-        .env("ROWLOCK_LOG", "sqlx::query=debug,rowlock::http=debug")
+        .env(
+            "ROWLOCK_LOG",
+            "sqlx::query=debug,rowlock::http=debug,rowlock::sales::upkeep=info",
+        )
         .arg("--log-format")
         .arg("json")
         .start()

@@ -17,6 +17,7 @@ use crate::{
         global_id::GlobalId,
         loaders::{TypesOf, load},
         page::{self, Cursor},
+        staff::EventCancellation,
     },
     ids::TicketId,
 };
@@ -138,6 +139,11 @@ impl Event {
     /// What the event is to the public.
     async fn status(&self) -> EventStatus {
         self.0.status.into()
+    }
+
+    /// How it was cancelled; null of an event that takes place.
+    async fn cancellation(&self) -> Option<EventCancellation> {
+        EventCancellation::of(&self.0)
     }
 
     /// Whether the event is published and within its sales window right now. Tickets may be sold out nevertheless.

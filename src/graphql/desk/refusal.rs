@@ -355,7 +355,7 @@ pub fn explain(refusal: &Refusal, fields: &Fields) -> Reason {
     }
 }
 
-fn instant(time: chrono::DateTime<chrono::Utc>) -> String {
+pub fn instant(time: chrono::DateTime<chrono::Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 

@@ -43,6 +43,11 @@ pub fn gates_of(request: &Request<'_>) -> [Option<(EventId, CustomerId)>; 2] {
     [Some((event_id, request.customer_id)), other]
 }
 
+/// The advisory lock of the process that carries out an event's cancellation.
+pub fn cancellation_of(EventId(event): EventId) -> i64 {
+    advisory_key(b"cancellation", event, uuid::Uuid::nil())
+}
+
 fn advisory_key(purpose: &[u8], event: uuid::Uuid, other: uuid::Uuid) -> i64 {
     let hash = Sha256::new()
         .chain_update(b"rowlock\0")

@@ -1,6 +1,6 @@
 //! Writing what was decided: a handful of statements, whatever the batch's length.
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::Statement;
 
 use super::Transaction;
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
     sales::{
         decide::{Changes, TicketState},
         failure::Failure,
-        lane::{DATABASE_WAIT_MAX, bounded},
         sql,
     },
 };
@@ -123,14 +122,7 @@ impl Transaction {
         statement: Statement,
         rows: usize,
     ) -> Result<(), Failure> {
-        let done = bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            step,
-            self.tx.execute_raw(statement),
-        )
-        .await?;
-        if done.rows_affected() == rows as u64 {
+        if self.execute(step, statement).await? == rows as u64 {
             Ok(())
         } else {
             Err(Failure::bug(step))

@@ -1,0 +1,192 @@
+//! Withholding tickets from sale, and giving them back: all of those that are named, or none.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::DatabaseConnection;
+
+use super::{
+    Sales,
+    command::{Malformed, checked_ids, is_reason},
+    commit::{Keep, Transaction},
+    customers::Customers,
+    failure::Failure,
+    sql::{self, staff},
+    staff::{ATTEMPT_MAX, Busy, Work},
+};
+use crate::{
+    auth::Organizer,
+    entity::{event, ticket},
+    fault::Fault,
+    ids::{EventId, TicketId},
+};
+
+/// Tickets that are blocked or unblocked, checked as far as that goes without a database.
+#[derive(Clone, Debug)]
+pub struct TicketBlock {
+    event_id: EventId,
+    /// In the order of their ids, none twice.
+    tickets: Vec<TicketId>,
+    change: Change,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Block { reason: String },
+    Unblock,
+}
+
+/// Why tickets are neither blocked nor unblocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockRefusal {
+    UnknownEvent,
+    EventCancelled,
+    UnknownTicket(TicketId),
+    AlreadySold(TicketId),
+    /// A buyer holds it, and the hold is alive.
+    Held {
+        ticket: TicketId,
+        until: DateTime<Utc>,
+    },
+    /// Buyers were at these tickets for too long.
+    Busy,
+}
+
+impl TicketBlock {
+    /// Tickets to be blocked, for a reason.
+    ///
+    /// # Errors
+    /// When there are none or too many, one is named twice, or the reason is none.
+    pub fn block(
+        event_id: EventId,
+        tickets: Vec<TicketId>,
+        reason: String,
+    ) -> Result<Self, Malformed> {
+        if !is_reason(&reason) {
+            return Err(Malformed::Reason);
+        }
+        Self::new(event_id, tickets, Change::Block { reason })
+    }
+
+    /// Tickets to be unblocked.
+    ///
+    /// # Errors
+    /// When there are none or too many, or one is named twice.
+    pub fn unblock(event_id: EventId, tickets: Vec<TicketId>) -> Result<Self, Malformed> {
+        Self::new(event_id, tickets, Change::Unblock)
+    }
+
+    fn new(event_id: EventId, tickets: Vec<TicketId>, change: Change) -> Result<Self, Malformed> {
+        Ok(Self {
+            event_id,
+            tickets: checked_ids(tickets, Malformed::TicketTwice)?,
+            change,
+        })
+    }
+}
+
+impl Sales {
+    /// Blocks or unblocks tickets of an organizer's own event. What is so already stays so; a new reason counts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn block_tickets(
+        &self,
+        organizer: &Organizer,
+        block: TicketBlock,
+    ) -> Result<Result<(), Vec<BlockRefusal>>, Fault> {
+        let organizer = organizer.clone();
+        let work = Blocking { organizer, block };
+        Ok(match self.staff.carry_out(work).await? {
+            Ok(answer) => answer,
+            Err(Busy) => Err(vec![BlockRefusal::Busy]),
+        })
+    }
+}
+
+struct Blocking {
+    organizer: Organizer,
+    block: TicketBlock,
+}
+
+type Judged = Result<(), Vec<BlockRefusal>>;
+
+impl Work for Blocking {
+    type Answer = Judged;
+
+    async fn attempt(&self, db: &DatabaseConnection, _: &Customers) -> Result<Judged, Failure> {
+        let tx = Transaction::begin(db).await?;
+        let judged = self.change(&tx).await;
+        tx.end(judged).await
+    }
+}
+
+impl Blocking {
+    async fn change(&self, tx: &Transaction) -> Result<(Judged, Keep), Failure> {
+        tx.set_timeouts(ATTEMPT_MAX, ATTEMPT_MAX).await?;
+        let TicketBlock {
+            event_id, tickets, ..
+        } = &self.block;
+        // Read, never locked: whoever adds tickets has the row for long.
+        let query = staff::own_event(&self.organizer, *event_id);
+        let own = tx.all("reading an organizer's event", query).await?;
+        if own.is_empty() {
+            return Ok((Err(vec![BlockRefusal::UnknownEvent]), Keep::Nothing));
+        }
+        let wanted: Vec<_> = tickets.iter().map(|id| (*event_id, *id)).collect();
+        let query = sql::lock_tickets(tx.backend(), &wanted, true);
+        let locked = tx.all("locking tickets to block", query).await?;
+        // Behind the locks, as for a sale: the visit of a cancelled event must find what is done here, or this must find it
+        // cancelled.
+        let statement = sql::read_events(tx.backend(), &[*event_id]);
+        let events: Vec<sql::EventRow> = tx.rows("reading events", statement).await?;
+        let Some(event) = events.first() else {
+            return Err(Failure::bug("reading events"));
+        };
+        if event.status == Some(event::Status::Cancelled) {
+            return Ok((Err(vec![BlockRefusal::EventCancelled]), Keep::Nothing));
+        }
+        let refusals = judge(&self.block, &locked, event.now);
+        if !refusals.is_empty() {
+            return Ok((Err(refusals), Keep::Nothing));
+        }
+        let backend = tx.backend();
+        let (step, statement) = match &self.block.change {
+            Change::Block { reason } => (
+                "blocking tickets",
+                staff::block(backend, *event_id, tickets, reason),
+            ),
+            Change::Unblock => (
+                "unblocking tickets",
+                staff::unblock(backend, *event_id, tickets),
+            ),
+        };
+        tx.execute(step, statement).await?;
+        Ok((Ok(()), Keep::Changes))
+    }
+}
+
+/// What speaks against it, ticket by ticket. A hold is alive while the time is before its end.
+fn judge(block: &TicketBlock, locked: &[ticket::Model], now: DateTime<Utc>) -> Vec<BlockRefusal> {
+    let locked: HashMap<TicketId, &ticket::Model> =
+        locked.iter().map(|row| (row.id, row)).collect();
+    let judge = |&id: &TicketId| {
+        let Some(row) = locked.get(&id) else {
+            return Some(BlockRefusal::UnknownTicket(id));
+        };
+        match (&block.change, row.status, row.held_until) {
+            // Only what is blocked is changed.
+            (Change::Unblock, ..) => None,
+            (Change::Block { .. }, ticket::Status::Sold, _) => Some(BlockRefusal::AlreadySold(id)),
+            (Change::Block { .. }, ticket::Status::Held, Some(until)) if now < until => {
+                Some(BlockRefusal::Held { ticket: id, until })
+            }
+            (
+                Change::Block { .. },
+                ticket::Status::Held | ticket::Status::Available | ticket::Status::Blocked,
+                _,
+            ) => None,
+        }
+    };
+    block.tickets.iter().filter_map(judge).collect()
+}
