@@ -72,17 +72,17 @@ fn mutations() -> Vec<(&'static str, Option<Role>, Value)> {
         ),
         (
             "cancelEvent",
-            Role::Organizer,
+            Some(Role::Organizer),
             json!({ "id": "x", "reason": "fire" }),
         ),
         (
             "blockTickets",
-            Role::Organizer,
+            Some(Role::Organizer),
             json!({ "eventId": "x", "ticketIds": ["x"], "reason": "fire" }),
         ),
         (
             "unblockTickets",
-            Role::Organizer,
+            Some(Role::Organizer),
             json!({ "eventId": "x", "ticketIds": ["x"] }),
         ),
     ]
