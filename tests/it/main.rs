@@ -17,6 +17,7 @@ mod catalogue;
 mod database;
 mod demo;
 mod faults;
+mod hall;
 mod holds;
 mod http;
 mod idempotency;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, future::join_all, stream};
 use rowlock::{
-    entity::{event, hold, order, order_item, ticket},
+    entity::{customer, event, hold, order, order_item, ticket},
     ids::{CustomerId, HoldId},
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseConnection, EntityTrait,
-    PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait, sea_query::Expr,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait, sea_query::Expr,
 };
 use serde_json::{Value, json};
 
@@ -85,11 +85,22 @@ async fn assert_nothing_left(database: &Database) {
 
 /// Gives these seats to a hold of somebody's until then, as if the server had done it.
 async fn hold_seats(rows: &DatabaseConnection, seats: &[&str], until: DateTime<Utc>) {
+    let holder = customer::Model {
+        id: CustomerId::mint(),
+        issuer: "rowlock".into(),
+        subject: format!("the holder of {}", seats[0]),
+        created_at: Utc::now(),
+    };
+    let customer_id = holder.id;
+    customer::Entity::insert(holder.into_active_model())
+        .exec(rows)
+        .await
+        .unwrap();
     let hold_id = HoldId::mint();
     let new = hold::ActiveModel {
         event_id: Set(ticket_of_seat(rows, seats[0]).await.event_id),
         id: Set(hold_id),
-        customer_id: Set(CustomerId::mint()),
+        customer_id: Set(customer_id),
         status: Set(hold::Status::Active),
         held_until: Set(until),
         extendable_until: Set(until),
