@@ -13,7 +13,11 @@ use serde_json::{Value, json};
 use crate::{
     SERVER,
     demo::Demo,
-    harness::{Database, client::tokens, server::JWT_SECRET},
+    harness::{
+        Database,
+        client::{codes, tokens},
+        server::JWT_SECRET,
+    },
 };
 
 /// Who runs a block of commands.
@@ -45,6 +49,14 @@ fn known() -> Vec<(&'static [&'static str], Run)> {
         (
             &["rowlock token --role customer --subject ada --for 12h"],
             Run::Here(|| Box::pin(async { token_is_good() })),
+        ),
+        (
+            &[
+                "rowlock audit",
+                "rowlock audit --event new-years-gala",
+                "rowlock audit --format json",
+            ],
+            Run::Here(|| Box::pin(the_audit_runs())),
         ),
         (
             &["POSTGRES_PASSWORD=… ROWLOCK_JWT_SECRET=… docker compose up"],
@@ -88,9 +100,7 @@ async fn the_first_purchase_is_answered_as_the_readme_says() {
     let directory = tempfile::tempdir().unwrap();
     let demo = Demo::start(directory.path(), &[]).await;
     let readme = read("README.md");
-    let [document] = &blocks(&readme, "graphql")[..] else {
-        panic!("one document");
-    };
+    let document = &blocks(&readme, "graphql")[0];
     let answers: Vec<Value> = blocks(&readme, "json")
         .iter()
         .map(|block| serde_json::from_str(block).expect("an answer is JSON"))
@@ -128,6 +138,52 @@ async fn the_first_purchase_is_answered_as_the_readme_says() {
     let customer = demo.caller("A customer's token");
     let answer = customer.data(document, json!({ "input": input })).await;
     assert_eq!(json!({ "data": answer }), *second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checkout_is_the_readmes() {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = Demo::start(directory.path(), &[]).await;
+    let readme = read("README.md");
+    let documents = blocks(&readme, "graphql");
+    let [_, hold, extend, mine, buy, cancel] = &documents[..] else {
+        panic!("six documents, not {}", documents.len());
+    };
+    let customer = demo.caller("A customer's token");
+    let ask = async |document: &str, input: Value| -> Value {
+        let data = customer.data(document, json!({ "input": input })).await;
+        let (_, payload) = data.as_object().unwrap().iter().next().unwrap();
+        payload.clone()
+    };
+    let seats = body_of(demo.curl())["variables"]["input"]["ticketId"].clone();
+    let held = ask(
+        hold,
+        json!({ "tickets": { "ids": [seats] }, "idempotencyKey": "hold" }),
+    )
+    .await;
+    assert_eq!(held["userErrors"], json!([]));
+    assert_eq!(held["alternatives"], Value::Null);
+    let id = &held["hold"]["id"];
+    let extended = ask(extend, json!({ "holdId": id, "idempotencyKey": "extend" })).await;
+    assert_eq!(extended["hold"]["id"], *id);
+    let found = customer.data(mine, json!({})).await;
+    assert_eq!(found["me"]["holds"]["nodes"][0]["id"], *id);
+    let total = held["hold"]["total"].clone();
+    let input = json!({ "holdId": id, "expectedTotal": total["amount"], "idempotencyKey": "buy" });
+    let bought = ask(buy, input).await;
+    assert_eq!(bought["order"]["total"], total);
+
+    // The seat is gone for others, who are told so.
+    let refused = ask(
+        hold,
+        json!({ "tickets": { "ids": [seats] }, "idempotencyKey": "again" }),
+    )
+    .await;
+    assert_eq!(codes(&refused), ["ALREADY_SOLD"]);
+    let input = json!({ "orderId": bought["order"]["id"], "idempotencyKey": "cancel" });
+    let cancelled = ask(cancel, input).await;
+    assert_eq!(cancelled["order"]["status"], "CANCELLED", "{cancelled}");
+    assert_eq!(cancelled["order"]["cancelledTotal"], total);
 }
 
 #[test]
@@ -204,6 +260,24 @@ async fn demo_runs() {
 }
 
 /// The block as a script, in a shell, with this machine's database, key file and a free port in place of its own.
+async fn the_audit_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let _demo = Demo::start(directory.path(), &[]).await;
+    let block = blocks(&read("README.md"), "sh")
+        .into_iter()
+        .find(|block| block.contains("rowlock audit"))
+        .unwrap();
+    let url = format!(
+        "sqlite:{}",
+        directory.path().join("rowlock-demo.db").display()
+    );
+    let output = shell(&format!("set -e\n{block}"))
+        .env("ROWLOCK_DATABASE_URL", url)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
 async fn production_runs() {
     let database = Database::empty_postgres().await;
     let key = tempfile::NamedTempFile::new().unwrap();
