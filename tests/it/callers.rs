@@ -37,6 +37,12 @@ fn mutations() -> Vec<(&'static str, Role, Value)> {
         ),
         ("createEvent", Role::Organizer, seed::event_input()),
         ("updateEvent", Role::Organizer, id.clone()),
+        (
+            "copyEvent",
+            Role::Organizer,
+            json!({ "id": "x", "slug": "x", "startsAt": "2030-01-01T00:00:00Z",
+                "salesOpenAt": "2029-01-01T00:00:00Z", "salesCloseAt": "2030-01-01T00:00:00Z" }),
+        ),
         ("publishEvent", Role::Organizer, json!({ "id": "x" })),
         ("createTicketType", Role::Organizer, new_type),
         ("updateTicketType", Role::Organizer, id),

@@ -12,6 +12,7 @@ mod harness;
 mod boundaries;
 mod callers;
 mod catalogue;
+mod copies;
 mod database;
 mod demo;
 mod faults;
@@ -24,7 +25,9 @@ mod purchase;
 mod readme;
 mod refusals;
 mod schema;
+mod search;
 mod statements;
+mod terms;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");
