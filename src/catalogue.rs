@@ -5,6 +5,7 @@
 //! Knows nothing about GraphQL or HTTP.
 
 mod add_seats;
+mod alternatives;
 mod bulk;
 mod bulk_sql;
 mod copy_event;
@@ -26,6 +27,7 @@ use std::{future::Future, sync::Arc};
 
 pub use self::{
     add_seats::{SeatsAdded, add_seats},
+    alternatives::alternatives,
     bulk::{TICKETS_PER_EVENT_MAX, discard_unfinished_imports},
     copy_event::copy_event,
     draft::{

@@ -9,6 +9,7 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
+mod alternatives;
 mod boundaries;
 mod callers;
 mod catalogue;
