@@ -8,6 +8,8 @@ mod add_seats;
 mod alternatives;
 mod bulk;
 mod bulk_sql;
+mod copy_event;
+mod draft;
 mod edit_event;
 mod edit_ticket_type;
 mod events;
@@ -15,6 +17,7 @@ mod organizers;
 mod phrases;
 mod remove_tickets;
 mod rules;
+mod search;
 mod seats;
 mod set_capacity;
 mod ticket_types;
@@ -26,10 +29,11 @@ pub use self::{
     add_seats::{SeatsAdded, add_seats},
     alternatives::alternatives,
     bulk::{TICKETS_PER_EVENT_MAX, discard_unfinished_imports},
-    edit_event::{
-        CreateEventCode, EventChange, NewEvent, PublishEventCode, UpdateEventCode, create_event,
-        publish_event, update_event,
+    copy_event::copy_event,
+    draft::{
+        CopyEventCode, CreateEventCode, EventChange, EventCopy, NewEvent, Terms, UpdateEventCode,
     },
+    edit_event::{PublishEventCode, create_event, publish_event, update_event},
     edit_ticket_type::{
         CreateTicketTypeCode, NewTicketType, TICKET_TYPES_PER_EVENT_MAX, TicketTypeChange,
         UpdateTicketTypeCode, create_ticket_type, update_ticket_type,
@@ -39,6 +43,7 @@ pub use self::{
     },
     organizers::organizers_by_ids,
     remove_tickets::{RemoveTicketsCode, TICKETS_PER_REMOVAL_MAX, remove_tickets},
+    search::{SEARCH_LEN_MAX, SEARCH_WORDS_MAX, SEARCHED_DESCRIPTION_LEN, Words},
     seats::{
         AddSeatsCode, LABEL_LEN_MAX, ROWS_PER_CALL_MAX, SEAT_NUMBER_MAX, SEATS_PER_CALL_MAX,
         SECTION_LEN_MAX, SeatRow, Seats,
@@ -65,6 +70,14 @@ pub struct Refusal<C> {
 pub type Answer<T, C> = Result<Result<T, Vec<Refusal<C>>>, Fault>;
 
 impl<C> Refusal<C> {
+    fn with_code<D>(self, code: impl FnOnce(C) -> D) -> Refusal<D> {
+        Refusal {
+            code: code(self.code),
+            message: self.message,
+            field: self.field,
+        }
+    }
+
     fn new(code: C, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -89,6 +102,10 @@ impl<C> Refusal<C> {
             code,
             "tickets of this event are being added or removed right now: try again when that is done",
         )
+    }
+
+    fn event_cancelled(code: C) -> Self {
+        Self::new(code, "the event is cancelled")
     }
 
     fn at(code: C, field: impl Into<String>, message: impl Into<String>) -> Self {

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use crate::{
     auth::{Account, Caller, KeyError, Organizer, Role, TokenError, Tokens},
-    catalogue::{self, Answer, NewEvent, NewTicketType, SeatRow, Seats, TicketFilter},
+    catalogue::{self, Answer, NewEvent, NewTicketType, SeatRow, Seats, Terms, TicketFilter},
     entity::{event, ticket, ticket_type::Admission},
     fault::{Fault, Step},
     graphql::{Domain, global_id::GlobalId},
@@ -314,7 +314,11 @@ impl Maker<'_> {
             starts_at,
             sales_open_at: self.now + TimeDelta::days(sale_opens_in_days),
             sales_close_at: starts_at,
-            tickets_per_order_max,
+            terms: Terms {
+                tickets_per_order_max,
+                cancellable_until: Some(starts_at),
+                ..Terms::default()
+            },
         };
         let answer = catalogue::create_event(&self.domain.store, &self.organizer, new).await;
         accepted("event", answer).map(|event| event.id)

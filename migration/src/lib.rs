@@ -11,6 +11,7 @@ mod m0002_catalogue;
 mod m0003_tickets;
 mod m0004_sales;
 mod m0005_holds;
+mod m0006_search_copy;
 
 use sea_orm_migration::prelude::*;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_tickets::Migration),
             Box::new(m0004_sales::Migration),
             Box::new(m0005_holds::Migration),
+            Box::new(m0006_search_copy::Migration),
         ]
     }
 }

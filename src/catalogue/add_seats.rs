@@ -21,7 +21,7 @@ use crate::{
         ticket_type::{self, Admission},
     },
     fault::{Fault, Step},
-    ids::{EventId, TicketTypeId},
+    ids::{EventId, TicketId, TicketTypeId},
     store::{Store, dialect::is_one_of_texts},
 };
 
@@ -71,7 +71,7 @@ async fn add(
         return refused(Refusal::unknown_ticket_type(Code::UnknownTicketType));
     };
     if event.status == event::Status::Cancelled {
-        return refused(Refusal::new(Code::EventCancelled, "the event is cancelled"));
+        return refused(Refusal::event_cancelled(Code::EventCancelled));
     }
     if ticket_type.admission != Admission::Seated {
         let text = "the ticket type is general admission: set its capacity instead";
@@ -86,6 +86,10 @@ async fn add(
         Ok(seats) => seats,
         Err(refusals) => return Ok(Err(refusals)),
     };
+    let seats: Vec<_> = seats
+        .into_iter()
+        .map(|seat| (TicketId::mint(), seat))
+        .collect();
     bulk.insert_seats(ticket_type_id, &seats).await?;
     Ok(Ok(SeatsAdded {
         ticket_type,

@@ -5,6 +5,9 @@
 //! the work is cut into short transactions, and a row in `ticket_imports` hides what is half-way from readers and sales,
 //! until deleting that row shows all of it at once. The same row keeps other such writes away from the event.
 //!
+//! The copy of an event is such a write to an event of its own, which is new: the event and its ticket types are hidden
+//! with its tickets.
+//!
 //! A crash half-way leaves the row behind; [`discard_unfinished_imports`] then removes what it hides.
 
 use std::time::{Duration, Instant};
@@ -38,6 +41,9 @@ const CHUNK_LEN_FIRST: usize = 100;
 
 /// Longer chunks gain nothing: the cost of a commit is spread thin by then.
 const CHUNK_LEN_MAX: usize = 1_500;
+
+/// How many tickets a statement on PostgreSQL adds: of a slow machine's largest hall, each still ends within its timeout.
+const STATEMENT_LEN_MAX: usize = 20_000;
 
 /// How many leftover tickets are looked up at once when an addition is taken back.
 const LEFTOVERS_LEN: u64 = 10_000;
@@ -95,15 +101,7 @@ impl<'a> Bulk<'a> {
                 if others > 0 {
                     return Ok(Err(NotBegun::Busy));
                 }
-                let id = ImportId::mint();
-                ticket_import::ActiveModel {
-                    event_id: Set(event_id),
-                    id: Set(id),
-                    created_at: Set(time::now()),
-                }
-                .insert(&tx)
-                .await
-                .step("listing an addition of tickets")?;
+                let id = list(&tx, event_id).await?;
                 tx.commit().await.step("listing an addition of tickets")?;
                 Way::Chunks(id)
             }
@@ -115,6 +113,41 @@ impl<'a> Bulk<'a> {
             direction: Direction::In,
         };
         Ok(Ok((bulk, event)))
+    }
+
+    /// Begins the write of a new event, which is seen with all its tickets or not at all.
+    pub(super) async fn begin_new(
+        store: &'a Store,
+        mut event: event::ActiveModel,
+        types: Vec<ticket_type::ActiveModel>,
+    ) -> Result<(Self, event::Model), Fault> {
+        let tx = begin(store).await?;
+        let import = match store.backend() {
+            DbBackend::Postgres => None,
+            _ => Some(list(&tx, event.id.clone().unwrap()).await?),
+        };
+        event.import_id = Set(import);
+        let event = event.insert(&tx).await.step("creating an event")?;
+        if !types.is_empty() {
+            ticket_type::Entity::insert_many(types)
+                .exec_without_returning(&tx)
+                .await
+                .step("creating ticket types")?;
+        }
+        let way = match import {
+            None => Way::OneTransaction(tx),
+            Some(import) => {
+                tx.commit().await.step("creating a hidden event")?;
+                Way::Chunks(import)
+            }
+        };
+        let bulk = Self {
+            store,
+            event_id: event.id,
+            way,
+            direction: Direction::In,
+        };
+        Ok((bulk, event))
     }
 
     /// Where this write reads: in its transaction, or beside SQLite's writer, whom no long read may hold up.
@@ -145,15 +178,20 @@ impl<'a> Bulk<'a> {
         Ok(TICKETS_PER_EVENT_MAX.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)))
     }
 
-    /// Adds a ticket for each seat, in their order.
+    /// Adds a ticket for each seat.
     pub(super) async fn insert_seats(
         &self,
         ticket_type_id: TicketTypeId,
-        seats: &[PlacedSeat],
+        seats: &[(TicketId, PlacedSeat)],
     ) -> Result<(), Fault> {
         let key = (self.event_id, ticket_type_id);
         match &self.way {
-            Way::OneTransaction(tx) => sql::insert_seats(tx, key, None, seats).await,
+            Way::OneTransaction(tx) => {
+                for part in seats.chunks(STATEMENT_LEN_MAX) {
+                    sql::insert_seats(tx, key, None, part).await?;
+                }
+                Ok(())
+            }
             Way::Chunks(import) => {
                 let mut chunks = Chunks::of(seats);
                 while let Some(chunk) = chunks.next() {
@@ -166,18 +204,22 @@ impl<'a> Bulk<'a> {
         }
     }
 
-    /// Adds so many tickets without a seat.
+    /// Adds a ticket without a seat for each id.
     pub(super) async fn insert_places(
         &self,
         ticket_type_id: TicketTypeId,
-        len: usize,
+        ids: &[TicketId],
     ) -> Result<(), Fault> {
         let key = (self.event_id, ticket_type_id);
-        let ids: Vec<_> = std::iter::repeat_with(TicketId::mint).take(len).collect();
         match &self.way {
-            Way::OneTransaction(tx) => sql::insert_places(tx, key, None, &ids).await,
+            Way::OneTransaction(tx) => {
+                for part in ids.chunks(STATEMENT_LEN_MAX) {
+                    sql::insert_places(tx, key, None, part).await?;
+                }
+                Ok(())
+            }
             Way::Chunks(import) => {
-                let mut chunks = Chunks::of(&ids);
+                let mut chunks = Chunks::of(ids);
                 while let Some(chunk) = chunks.next() {
                     let tx = chunks.begin(self.store).await?;
                     sql::insert_places(&tx, key, Some(*import), chunk).await?;
@@ -256,6 +298,20 @@ pub async fn discard_unfinished_imports(store: &Store) -> Result<usize, Fault> {
     Ok(imports.len())
 }
 
+/// Lists an import of the event: from now on what is marked with it is hidden.
+async fn list(tx: &DatabaseTransaction, event_id: EventId) -> Result<ImportId, Fault> {
+    let id = ImportId::mint();
+    ticket_import::ActiveModel {
+        event_id: Set(event_id),
+        id: Set(id),
+        created_at: Set(time::now()),
+    }
+    .insert(tx)
+    .await
+    .step("listing an addition of tickets")?;
+    Ok(id)
+}
+
 /// Shows everything that the import hides, at once.
 async fn reveal(store: &Store, event_id: EventId, import: ImportId) -> Result<(), Fault> {
     ticket_import::Entity::delete_by_id((event_id, import))
@@ -265,12 +321,13 @@ async fn reveal(store: &Store, event_id: EventId, import: ImportId) -> Result<()
     Ok(())
 }
 
-/// Removes everything that the import hides. What cannot be removed, because it was sold before, is shown again.
+/// Removes everything that the import hides, a new event with it. What cannot be removed, because it was sold before, is
+/// shown again.
 async fn discard(store: &Store, event_id: EventId, import: ImportId) -> Result<(), Fault> {
     loop {
         let hidden: Vec<TicketId> = sql::hidden(store, event_id, import, LEFTOVERS_LEN).await?;
         if hidden.is_empty() {
-            return reveal(store, event_id, import).await;
+            return forget(store, event_id, import).await;
         }
         let mut chunks = Chunks::of(&hidden);
         while let Some(chunk) = chunks.next() {
@@ -279,6 +336,32 @@ async fn discard(store: &Store, event_id: EventId, import: ImportId) -> Result<(
             chunks.commit(tx).await?;
         }
     }
+}
+
+/// Ends an import whose tickets are gone; if it was a new event's, the event goes too.
+async fn forget(store: &Store, event_id: EventId, import: ImportId) -> Result<(), Fault> {
+    let tx = begin(store).await?;
+    let new = event::Entity::find_by_id(event_id)
+        .filter(event::Column::ImportId.eq(import))
+        .count(&tx)
+        .await
+        .step("looking for a hidden event")?;
+    if new > 0 {
+        ticket_type::Entity::delete_many()
+            .filter(ticket_type::Column::EventId.eq(event_id))
+            .exec(&tx)
+            .await
+            .step("removing a hidden event's ticket types")?;
+        event::Entity::delete_by_id(event_id)
+            .exec(&tx)
+            .await
+            .step("removing a hidden event")?;
+    }
+    ticket_import::Entity::delete_by_id((event_id, import))
+        .exec(&tx)
+        .await
+        .step("ending an addition of tickets")?;
+    tx.commit().await.step("ending an addition of tickets")
 }
 
 /// A long write to SQLite, piece by piece, each in a transaction so short that a sale hardly notices. Between two of

@@ -29,7 +29,7 @@ pub(super) async fn insert_seats(
     tx: &DatabaseTransaction,
     (event_id, ticket_type_id): (EventId, TicketTypeId),
     import: Option<ImportId>,
-    seats: &[PlacedSeat],
+    seats: &[(TicketId, PlacedSeat)],
 ) -> Result<(), Fault> {
     let (sql, lists) = match tx.get_database_backend() {
         DbBackend::Postgres => (
@@ -57,15 +57,19 @@ pub(super) async fn insert_seats(
     Ok(())
 }
 
-fn seat_arrays(seats: &[PlacedSeat]) -> Vec<Value> {
-    fn array<T>(seats: &[PlacedSeat], of: impl Fn(&PlacedSeat) -> T) -> Value
+fn seat_arrays(seats: &[(TicketId, PlacedSeat)]) -> Vec<Value> {
+    fn array<T>(seats: &[(TicketId, PlacedSeat)], of: impl Fn(&PlacedSeat) -> T) -> Value
     where
         Vec<T>: Into<Value>,
     {
-        seats.iter().map(of).collect::<Vec<_>>().into()
+        seats
+            .iter()
+            .map(|(_, seat)| of(seat))
+            .collect::<Vec<_>>()
+            .into()
     }
     vec![
-        array(seats, |_| TicketId::mint().0),
+        seats.iter().map(|(id, _)| id.0).collect::<Vec<_>>().into(),
         array(seats, |seat| seat.section.clone()),
         array(seats, |seat| seat.row.clone()),
         array(seats, |seat| seat.seat.clone()),
@@ -75,12 +79,12 @@ fn seat_arrays(seats: &[PlacedSeat]) -> Vec<Value> {
     ]
 }
 
-fn seats_json(seats: &[PlacedSeat]) -> Value {
+fn seats_json(seats: &[(TicketId, PlacedSeat)]) -> Value {
     let rows: Vec<_> = seats
         .iter()
-        .map(|seat| {
+        .map(|(id, seat)| {
             (
-                TicketId::mint().0.simple().to_string(),
+                id.0.simple().to_string(),
                 &seat.section,
                 &seat.row,
                 &seat.seat,

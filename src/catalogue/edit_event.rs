@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
     sea_query::Expr,
@@ -10,77 +9,21 @@ use sea_orm::{
 
 use super::{
     Answer, Refusal,
+    draft::{CreateEventCode, EventChange, NewEvent, UpdateEventCode, changed, draft},
     organizers::{find_or_create, own_id},
-    refused, rules, to_its_end,
+    refused, to_its_end,
 };
 use crate::{
     auth::Organizer,
-    entity::event::{ActiveModel, Column, Entity, Model, Status},
+    entity::{
+        event::{ActiveModel, Column, Entity, Model, Status},
+        ticket_import::EVENT_IS_SHOWN,
+    },
     fault::{Fault, Step},
     ids::EventId,
     store::Store,
     time,
 };
-
-/// An event to be created; it starts as a draft.
-#[derive(Clone, Debug)]
-pub struct NewEvent {
-    pub slug: String,
-    pub name: String,
-    pub description: String,
-    pub venue: String,
-    pub currency: String,
-    pub time_zone: String,
-    pub starts_at: DateTime<Utc>,
-    pub sales_open_at: DateTime<Utc>,
-    pub sales_close_at: DateTime<Utc>,
-    pub tickets_per_order_max: i32,
-}
-
-/// A change of an event: what is none stays as it is. The currency stays always, since every price is in it.
-#[derive(Clone, Debug, Default)]
-pub struct EventChange {
-    pub slug: Option<String>,
-    pub name: Option<String>,
-    pub description: Option<String>,
-    pub venue: Option<String>,
-    pub time_zone: Option<String>,
-    pub starts_at: Option<DateTime<Utc>>,
-    pub sales_open_at: Option<DateTime<Utc>>,
-    pub sales_close_at: Option<DateTime<Utc>>,
-    pub tickets_per_order_max: Option<i32>,
-}
-
-/// Why an event is not created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CreateEventCode {
-    SlugTaken,
-    InvalidSlug,
-    InvalidName,
-    InvalidDescription,
-    InvalidVenue,
-    InvalidCurrency,
-    InvalidTimeZone,
-    InvalidStart,
-    InvalidSalesWindow,
-    InvalidTicketsPerOrder,
-}
-
-/// Why an event is not changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpdateEventCode {
-    UnknownEvent,
-    Stale,
-    SlugTaken,
-    InvalidSlug,
-    InvalidName,
-    InvalidDescription,
-    InvalidVenue,
-    InvalidTimeZone,
-    InvalidStart,
-    InvalidSalesWindow,
-    InvalidTicketsPerOrder,
-}
 
 /// Why an event is not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,12 +77,22 @@ pub async fn update_event(
         if event.version != version {
             return refused(stale());
         }
+        let (held, owned) = (
+            change.held_per_customer_max,
+            change.tickets_per_customer_max,
+        );
         let changed = match changed(event, change) {
             Ok(changed) => changed,
             Err(refusals) => return Ok(Err(refusals)),
         };
-        let updated = Entity::update_many()
-            .set(changed)
+        let mut update = Entity::update_many().set(changed);
+        if let Some(max) = held {
+            update = update.col_expr(Column::HeldPerCustomerEver, held_ever(max));
+        }
+        if let Some(max) = owned {
+            update = update.col_expr(Column::TicketsPerCustomerEver, owned_ever(max));
+        }
+        let updated = update
             .col_expr(Column::Version, Expr::val(version + 1))
             .col_expr(Column::UpdatedAt, Expr::val(time::now()))
             .filter(Column::Id.eq(id))
@@ -170,10 +123,20 @@ pub async fn publish_event(
     to_its_end(store, async move |store| {
         let published = Entity::update_many()
             .col_expr(Column::Status, Expr::val("PUBLISHED"))
+            // From now on customers buy, and these are the limits they keep to.
+            .col_expr(
+                Column::HeldPerCustomerEver,
+                Expr::col(Column::HeldPerCustomerMax),
+            )
+            .col_expr(
+                Column::TicketsPerCustomerEver,
+                Expr::col(Column::TicketsPerCustomerMax),
+            )
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
             .col_expr(Column::UpdatedAt, Expr::val(time::now()))
             .filter(Column::Id.eq(id))
             .filter(Column::OrganizerId.in_subquery(own_id(&organizer)))
+            .filter(Expr::cust(EVENT_IS_SHOWN))
             .filter(Column::Status.eq(Status::Draft))
             .exec_with_returning(store.writer())
             .await
@@ -205,155 +168,40 @@ pub(super) async fn own_event(
 ) -> Result<Option<Model>, Fault> {
     Entity::find_by_id(id)
         .filter(Column::OrganizerId.in_subquery(own_id(organizer)))
+        .filter(Expr::cust(EVENT_IS_SHOWN))
         .one(store.writer())
         .await
         .step("reading an organizer's event")
 }
 
-/// The row of a new event, but for its organizer.
-fn draft(new: NewEvent) -> Result<ActiveModel, Vec<Refusal<CreateEventCode>>> {
-    use CreateEventCode as Code;
-    let mut refusals = vec![];
-    let mut check = |code, field: &str, checked: Result<(), String>| {
-        refusals.extend(checked.err().map(|text| Refusal::at(code, field, text)));
-    };
-    check(Code::InvalidSlug, "slug", rules::slug(&new.slug));
-    check(
-        Code::InvalidName,
-        "name",
-        rules::line("a name", &new.name, rules::NAME_LEN_MAX),
-    );
-    check(
-        Code::InvalidDescription,
-        "description",
-        rules::description(&new.description),
-    );
-    check(
-        Code::InvalidVenue,
-        "venue",
-        rules::line("a venue", &new.venue, rules::NAME_LEN_MAX),
-    );
-    check(
-        Code::InvalidCurrency,
-        "currency",
-        rules::currency(&new.currency).map(drop),
-    );
-    check(
-        Code::InvalidTimeZone,
-        "timeZone",
-        rules::time_zone(&new.time_zone),
-    );
-    check(
-        Code::InvalidTicketsPerOrder,
-        "ticketsPerOrderMax",
-        rules::tickets_per_order(new.tickets_per_order_max),
-    );
-    let mut instant = |code, field: &str, at| match rules::instant(at) {
-        Ok(at) => at,
-        Err(text) => {
-            check(code, field, Err(text));
-            at
-        }
-    };
-    let starts_at = instant(Code::InvalidStart, "startsAt", new.starts_at);
-    let open_at = instant(Code::InvalidSalesWindow, "salesOpenAt", new.sales_open_at);
-    let close_at = instant(Code::InvalidSalesWindow, "salesCloseAt", new.sales_close_at);
-    check(
-        Code::InvalidSalesWindow,
-        "salesCloseAt",
-        rules::sales_window(open_at, close_at),
-    );
-    if !refusals.is_empty() {
-        return Err(refusals);
-    }
-    let now = time::now();
-    Ok(ActiveModel {
-        id: Set(EventId::mint()),
-        slug: Set(new.slug),
-        name: Set(new.name),
-        description: Set(new.description),
-        venue: Set(new.venue),
-        currency: Set(new.currency),
-        time_zone: Set(new.time_zone),
-        starts_at: Set(starts_at),
-        sales_open_at: Set(open_at),
-        sales_close_at: Set(close_at),
-        tickets_per_order_max: Set(new.tickets_per_order_max),
-        status: Set(Status::Draft),
-        version: Set(1),
-        created_at: Set(now),
-        updated_at: Set(now),
-        ..Default::default()
-    })
+/// The highest number of tickets that a customer could ever hold, once this one is set. Computed from the row as it is
+/// when it is written: a limit that another process has raised meanwhile must not be forgotten.
+fn held_ever(max: i32) -> Expr {
+    let ever = || Expr::col(Column::HeldPerCustomerEver);
+    let is_higher = is_published().and(ever().gt(max));
+    Expr::case(is_higher, ever()).finally(max).into()
 }
 
-/// What a change sets. It is judged together with what stays.
-fn changed(
-    event: Model,
-    change: EventChange,
-) -> Result<ActiveModel, Vec<Refusal<UpdateEventCode>>> {
-    let whole = NewEvent {
-        slug: change.slug.unwrap_or(event.slug),
-        name: change.name.unwrap_or(event.name),
-        description: change.description.unwrap_or(event.description),
-        venue: change.venue.unwrap_or(event.venue),
-        currency: event.currency,
-        time_zone: change.time_zone.unwrap_or(event.time_zone),
-        starts_at: change.starts_at.unwrap_or(event.starts_at),
-        sales_open_at: change.sales_open_at.unwrap_or(event.sales_open_at),
-        sales_close_at: change.sales_close_at.unwrap_or(event.sales_close_at),
-        tickets_per_order_max: change
-            .tickets_per_order_max
-            .unwrap_or(event.tickets_per_order_max),
+/// The same for the tickets that a customer could own; none once there was no limit.
+fn owned_ever(max: Option<i32>) -> Expr {
+    let ever = || Expr::col(Column::TicketsPerCustomerEver);
+    let Some(max) = max else {
+        return Expr::val(None::<i32>);
     };
-    match draft(whole) {
-        Ok(row) => Ok(ActiveModel {
-            slug: row.slug,
-            name: row.name,
-            description: row.description,
-            venue: row.venue,
-            time_zone: row.time_zone,
-            starts_at: row.starts_at,
-            sales_open_at: row.sales_open_at,
-            sales_close_at: row.sales_close_at,
-            tickets_per_order_max: row.tickets_per_order_max,
-            ..Default::default()
-        }),
-        Err(refusals) => Err(refusals
-            .into_iter()
-            .map(|refusal| Refusal {
-                code: refusal.code.of_update(),
-                message: refusal.message,
-                field: refusal.field,
-            })
-            .collect()),
-    }
+    let is_higher = is_published().and(ever().is_null().or(ever().gt(max)));
+    Expr::case(is_higher, ever()).finally(max).into()
 }
 
-impl CreateEventCode {
-    fn of_update(self) -> UpdateEventCode {
-        match self {
-            Self::SlugTaken => UpdateEventCode::SlugTaken,
-            Self::InvalidSlug => UpdateEventCode::InvalidSlug,
-            Self::InvalidName => UpdateEventCode::InvalidName,
-            Self::InvalidDescription => UpdateEventCode::InvalidDescription,
-            Self::InvalidVenue => UpdateEventCode::InvalidVenue,
-            Self::InvalidCurrency => {
-                unreachable!("an event keeps the currency it was created with")
-            }
-            Self::InvalidTimeZone => UpdateEventCode::InvalidTimeZone,
-            Self::InvalidStart => UpdateEventCode::InvalidStart,
-            Self::InvalidSalesWindow => UpdateEventCode::InvalidSalesWindow,
-            Self::InvalidTicketsPerOrder => UpdateEventCode::InvalidTicketsPerOrder,
-        }
-    }
+/// A draft sells nothing: what its limits were before does not count.
+fn is_published() -> Expr {
+    Expr::col(Column::Status).eq("PUBLISHED")
 }
 
-fn is_slug_taken(fault: &Fault) -> bool {
+pub(super) fn is_slug_taken(fault: &Fault) -> bool {
     fault.is_unique_violation("events_slug", "events.slug")
 }
 
-fn slug_taken<C>(code: C) -> Refusal<C> {
+pub(super) fn slug_taken<C>(code: C) -> Refusal<C> {
     Refusal::at(code, "slug", "another event has this slug")
 }
 

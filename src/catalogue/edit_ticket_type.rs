@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use iso_currency::Currency;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait,
-    PaginatorTrait, QueryFilter, QuerySelect, sea_query::LockType,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 
 use super::{Answer, Refusal, organizers::own_id, phrases::begin, refused, rules, to_its_end};
@@ -13,6 +15,7 @@ use crate::{
     auth::Organizer,
     entity::{
         event,
+        ticket_import::EVENT_IS_SHOWN,
         ticket_type::{ActiveModel, Admission, Column, Entity, Model},
     },
     fault::{Fault, Step},
@@ -59,6 +62,7 @@ pub enum CreateTicketTypeCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateTicketTypeCode {
     UnknownTicketType,
+    EventCancelled,
     Stale,
     NameTaken,
     InvalidName,
@@ -81,7 +85,7 @@ pub async fn create_ticket_type(
             return refused(Refusal::unknown_event(Code::UnknownEvent));
         };
         if event.status == event::Status::Cancelled {
-            return refused(Refusal::new(Code::EventCancelled, "the event is cancelled"));
+            return refused(Refusal::event_cancelled(Code::EventCancelled));
         }
         let price_minor = match judge(
             Some(&new.name),
@@ -146,6 +150,9 @@ pub async fn update_ticket_type(
         else {
             return refused(Refusal::unknown_ticket_type(Code::UnknownTicketType));
         };
+        if event.status == event::Status::Cancelled {
+            return refused(Refusal::event_cancelled(Code::EventCancelled));
+        }
         if ticket_type.version != version {
             return refused(stale());
         }
@@ -156,7 +163,12 @@ pub async fn update_ticket_type(
             currency_of(&event),
         ) {
             Ok(price_minor) => price_minor,
-            Err(refusals) => return Ok(Err(refusals.into_iter().map(of_update).collect())),
+            Err(refusals) => {
+                return Ok(Err(refusals
+                    .into_iter()
+                    .map(|refusal| refusal.with_code(CreateTicketTypeCode::of_update))
+                    .collect()));
+            }
         };
         let updated = Entity::update_many()
             .set(ActiveModel {
@@ -196,7 +208,8 @@ pub(super) async fn lock_own_event(
     id: EventId,
 ) -> Result<Option<event::Model>, Fault> {
     let mut select = event::Entity::find_by_id(id)
-        .filter(event::Column::OrganizerId.in_subquery(own_id(organizer)));
+        .filter(event::Column::OrganizerId.in_subquery(own_id(organizer)))
+        .filter(Expr::cust(EVENT_IS_SHOWN));
     if tx.get_database_backend() == DbBackend::Postgres {
         select = select.lock(LockType::NoKeyUpdate);
     }
@@ -246,21 +259,17 @@ fn judge(
     }
 }
 
-fn of_update(refusal: Refusal<CreateTicketTypeCode>) -> Refusal<UpdateTicketTypeCode> {
-    Refusal {
-        code: match refusal.code {
-            CreateTicketTypeCode::NameTaken => UpdateTicketTypeCode::NameTaken,
-            CreateTicketTypeCode::InvalidName => UpdateTicketTypeCode::InvalidName,
-            CreateTicketTypeCode::InvalidPrice => UpdateTicketTypeCode::InvalidPrice,
-            CreateTicketTypeCode::InvalidPosition => UpdateTicketTypeCode::InvalidPosition,
-            CreateTicketTypeCode::UnknownEvent
-            | CreateTicketTypeCode::EventCancelled
-            | CreateTicketTypeCode::TooManyTicketTypes => {
+impl CreateTicketTypeCode {
+    fn of_update(self) -> UpdateTicketTypeCode {
+        match self {
+            Self::NameTaken => UpdateTicketTypeCode::NameTaken,
+            Self::InvalidName => UpdateTicketTypeCode::InvalidName,
+            Self::InvalidPrice => UpdateTicketTypeCode::InvalidPrice,
+            Self::InvalidPosition => UpdateTicketTypeCode::InvalidPosition,
+            Self::UnknownEvent | Self::EventCancelled | Self::TooManyTicketTypes => {
                 unreachable!("values are judged here, not the event")
             }
-        },
-        message: refusal.message,
-        field: refusal.field,
+        }
     }
 }
 

@@ -7,14 +7,20 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::organizers::own_id;
+use super::{organizers::own_id, search::Words};
 use crate::{
     auth::{self, Caller},
-    entity::event::{self, Column, Entity, Status},
+    entity::{
+        event::{self, Column, Entity, Status},
+        ticket_import::EVENT_IS_SHOWN,
+    },
     fault::{Fault, Step},
     ids::{EventId, OrganizerId},
     page::{Direction, Page, Slice},
-    store::{Store, dialect::is_one_of},
+    store::{
+        Store,
+        dialect::{has_each_of, is_one_of},
+    },
     time,
 };
 
@@ -29,6 +35,8 @@ pub struct EventFilter {
     pub starts_from: Option<DateTime<Utc>>,
     /// … and before this one.
     pub starts_before: Option<DateTime<Utc>>,
+    /// Each of which must occur in the event's texts.
+    pub words: Words,
 }
 
 /// Where an event stands in lists: by its start, then by its id.
@@ -103,7 +111,7 @@ pub async fn events_page(
     };
     let rows = Entity::find()
         .filter(is_visible(caller))
-        .filter(matches(filter))
+        .filter(matches(store, filter))
         .apply_if(page.after, |select, key| {
             select.filter(place().gt(place_of(key)))
         })
@@ -124,7 +132,11 @@ pub(super) fn is_visible(caller: &Caller) -> Condition {
     let public = Condition::any().add(Column::Status.ne(Status::Draft));
     match caller {
         Caller::Organizer(organizer) => {
-            public.add(Column::OrganizerId.in_subquery(own_id(organizer)))
+            let own = Condition::all()
+                .add(Column::OrganizerId.in_subquery(own_id(organizer)))
+                // A copy is a draft that is not shown before it is whole.
+                .add(Expr::cust(EVENT_IS_SHOWN));
+            public.add(own)
         }
         Caller::Anonymous | Caller::Customer(_) => public,
     }
@@ -139,8 +151,20 @@ pub(super) fn visible_ids(caller: &Caller) -> SelectStatement {
         .into_query()
 }
 
-fn matches(filter: &EventFilter) -> Condition {
+/// The ids of the organizer's own events, as a subquery.
+pub(super) fn own_ids(organizer: &auth::Organizer) -> SelectStatement {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::OrganizerId.in_subquery(own_id(organizer)))
+        .into_query()
+}
+
+fn matches(store: &Store, filter: &EventFilter) -> Condition {
     let now = time::now();
+    let words = filter.words.as_strs();
+    let words = (!words.is_empty())
+        .then(|| has_each_of(store.backend(), (Entity, Column::SearchText), words));
     Condition::all()
         .add(Column::Status.eq(filter.status))
         .add_option(filter.organizer_id.map(|id| Column::OrganizerId.eq(id)))
@@ -155,6 +179,7 @@ fn matches(filter: &EventFilter) -> Condition {
                 .starts_before
                 .map(|to| Column::StartsAt.lt(time::to_micros(to))),
         )
+        .add_option(words)
         .add_option(filter.is_on_sale.map(|is_on_sale| {
             let on_sale = Condition::all()
                 .add(Column::Status.eq(Status::Published))

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     auth::Organizer,
+    entity::event,
     fault::Fault,
     ids::{EventId, TicketId},
     store::Store,
@@ -24,6 +25,7 @@ pub const TICKETS_PER_REMOVAL_MAX: usize = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoveTicketsCode {
     UnknownEvent,
+    EventCancelled,
     UnknownTicket,
     NoTickets,
     TooManyTickets,
@@ -52,14 +54,14 @@ pub async fn remove_tickets(
             let text = format!("at most {TICKETS_PER_REMOVAL_MAX} tickets are removed at once");
             return refused(Refusal::at(Code::TooManyTickets, "ticketIds", text));
         }
-        let mut bulk = match Bulk::begin(&store, &organizer, event_id).await? {
-            Ok((bulk, _)) => bulk,
+        let (mut bulk, event) = match Bulk::begin(&store, &organizer, event_id).await? {
+            Ok(begun) => begun,
             Err(NotBegun::UnknownEvent) => {
                 return refused(Refusal::unknown_event(Code::UnknownEvent));
             }
             Err(NotBegun::Busy) => return refused(Refusal::busy(Code::Busy)),
         };
-        let answer = remove(&mut bulk, event_id, &tickets).await;
+        let answer = remove(&mut bulk, &event, &tickets).await;
         bulk.end(answer).await
     })
     .await
@@ -67,12 +69,16 @@ pub async fn remove_tickets(
 
 async fn remove(
     bulk: &mut Bulk<'_>,
-    event_id: EventId,
+    event: &event::Model,
     tickets: &[Option<TicketId>],
 ) -> Answer<usize, RemoveTicketsCode> {
+    if event.status == event::Status::Cancelled {
+        let code = RemoveTicketsCode::EventCancelled;
+        return refused(Refusal::event_cancelled(code));
+    }
     let wanted: HashSet<TicketId> = tickets.iter().flatten().copied().collect();
     let wanted: Vec<TicketId> = wanted.into_iter().collect();
-    let found = match sql::candidates(&bulk.db(), event_id, &wanted).await {
+    let found = match sql::candidates(&bulk.db(), event.id, &wanted).await {
         Ok(found) => found,
         Err(fault) if sql::is_lock_timeout(&fault) => return busy(),
         Err(fault) => return Err(fault),

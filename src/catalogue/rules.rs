@@ -17,6 +17,15 @@ pub const DESCRIPTION_LEN_MAX: usize = 10_000;
 /// As the database's own check has it: an order is one transaction, and its tickets are locked at once.
 pub const TICKETS_PER_ORDER_MAX: i32 = 1_000;
 
+/// As the database's own check has it: a day. Who has not paid by then will not.
+pub const HOLD_SECS_MAX: i32 = 86_400;
+
+/// As the database's own check has it: what one customer holds is counted with every hold.
+pub const HELD_PER_CUSTOMER_MAX: i32 = 1_000;
+
+/// As the database's own check has it: more than any event has tickets.
+pub const TICKETS_PER_CUSTOMER_MAX: i32 = 1_000_000;
+
 /// In minor units. The total of the largest order still is a whole number that JavaScript holds exactly (2^53).
 pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
 
@@ -54,6 +63,11 @@ pub(super) fn line(what: &str, text: &str, len_max: usize) -> Checked<()> {
             "{what} has 1 to {len_max} characters in one line, with no space around them"
         ))
     }
+}
+
+/// The name of an event.
+pub(super) fn name(text: &str) -> Checked<()> {
+    line("a name", text, NAME_LEN_MAX)
 }
 
 /// Text of several lines; may be empty.
@@ -111,6 +125,49 @@ pub(super) fn tickets_per_order(max: i32) -> Checked<()> {
     } else {
         Err(format!(
             "an order may be limited to 1 to {TICKETS_PER_ORDER_MAX} tickets"
+        ))
+    }
+}
+
+/// How long a hold lasts.
+pub(super) fn hold_secs(secs: i32) -> Checked<()> {
+    if (1..=HOLD_SECS_MAX).contains(&secs) {
+        Ok(())
+    } else {
+        Err(format!("a hold lasts 1 to {HOLD_SECS_MAX} seconds"))
+    }
+}
+
+/// How old a hold can become: at least as old as it is when it was never extended.
+pub(super) fn hold_secs_max(secs: i32, hold_secs: i32) -> Checked<()> {
+    if secs < hold_secs {
+        Err("a hold cannot end before its own length: the maximum is the length or more".to_owned())
+    } else if secs > HOLD_SECS_MAX {
+        Err(format!(
+            "a hold becomes at most {HOLD_SECS_MAX} seconds old"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn held_per_customer(max: i32) -> Checked<()> {
+    if (0..=HELD_PER_CUSTOMER_MAX).contains(&max) {
+        Ok(())
+    } else {
+        Err(format!(
+            "a customer may be limited to holding 0 to {HELD_PER_CUSTOMER_MAX} tickets"
+        ))
+    }
+}
+
+/// None is no limit.
+pub(super) fn tickets_per_customer(max: Option<i32>) -> Checked<()> {
+    if max.is_none_or(|max| (1..=TICKETS_PER_CUSTOMER_MAX).contains(&max)) {
+        Ok(())
+    } else {
+        Err(format!(
+            "a customer may be limited to 1 to {TICKETS_PER_CUSTOMER_MAX} tickets, or not at all"
         ))
     }
 }
@@ -193,6 +250,27 @@ mod tests {
             assert!(price(bad, Currency::EUR).is_err(), "{bad}");
         }
         assert!(price("12.5", Currency::JPY).is_err());
+    }
+
+    #[test]
+    fn limits_include_their_ends_and_nothing_beyond() {
+        for good in [1, HOLD_SECS_MAX] {
+            assert!(hold_secs(good).is_ok() && hold_secs_max(good, good).is_ok());
+        }
+        for bad in [i32::MIN, 0, HOLD_SECS_MAX + 1] {
+            assert!(hold_secs(bad).is_err(), "{bad}");
+        }
+        assert!(hold_secs_max(599, 600).is_err() && hold_secs_max(HOLD_SECS_MAX + 1, 600).is_err());
+        assert!(held_per_customer(0).is_ok() && held_per_customer(HELD_PER_CUSTOMER_MAX).is_ok());
+        assert!(
+            held_per_customer(-1).is_err() && held_per_customer(HELD_PER_CUSTOMER_MAX + 1).is_err()
+        );
+        for good in [None, Some(1), Some(TICKETS_PER_CUSTOMER_MAX)] {
+            assert!(tickets_per_customer(good).is_ok(), "{good:?}");
+        }
+        for bad in [0, -1, TICKETS_PER_CUSTOMER_MAX + 1] {
+            assert!(tickets_per_customer(Some(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

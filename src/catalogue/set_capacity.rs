@@ -1,6 +1,6 @@
 //! Setting how many general-admission tickets a ticket type has.
 
-use std::sync::Arc;
+use std::{iter::repeat_with, sync::Arc};
 
 use super::{
     Answer, Refusal,
@@ -13,7 +13,7 @@ use crate::{
         event,
         ticket_type::{self, Admission},
     },
-    ids::{EventId, TicketTypeId},
+    ids::{EventId, TicketId, TicketTypeId},
     store::Store,
 };
 
@@ -68,7 +68,7 @@ async fn set(
         return refused(Refusal::unknown_ticket_type(Code::UnknownTicketType));
     };
     if event.status == event::Status::Cancelled {
-        return refused(Refusal::new(Code::EventCancelled, "the event is cancelled"));
+        return refused(Refusal::event_cancelled(Code::EventCancelled));
     }
     if ticket_type.admission != Admission::General {
         let text = "the ticket type has numbered seats: add or remove them instead";
@@ -82,7 +82,10 @@ async fn set(
     if more > 0 {
         let room = bulk.room().await?;
         match usize::try_from(more) {
-            Ok(more) if more <= room => bulk.insert_places(ticket_type_id, more).await?,
+            Ok(more) if more <= room => {
+                let ids: Vec<_> = repeat_with(TicketId::mint).take(more).collect();
+                bulk.insert_places(ticket_type_id, &ids).await?;
+            }
             Ok(_) | Err(_) => {
                 let text = format!("an event has at most {TICKETS_PER_EVENT_MAX} tickets");
                 return refused(Refusal::at(Code::TooManyTickets, "capacity", text));

@@ -3,13 +3,14 @@
 //! An event's tickets are listed by id. The key needs no index of its own, never changes under a cursor, has no holes
 //! for places without a seat, and still reads in the order of the seats, since an addition mints its ids in that order.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, ExprTrait, FromQueryResult, Order, QueryFilter,
+    ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, FromQueryResult, Order, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
 use super::{
-    events::visible_ids,
+    events::{own_ids, visible_ids},
     phrases::{effective_status, is_shown},
 };
 use crate::{
@@ -29,6 +30,10 @@ pub struct Ticket {
     pub ticket_type_id: TicketTypeId,
     /// `Held` only while the hold is alive.
     pub status: Status,
+    /// When the hold ends; only while it is alive.
+    pub held_until: Option<DateTime<Utc>>,
+    /// Why staff withhold it, for the event's own organizer alone.
+    pub block_reason: Option<String>,
     /// None for general admission.
     pub seat: Option<Seat>,
     pub is_accessible: bool,
@@ -103,22 +108,45 @@ pub async fn tickets_by_ids(
         .collect())
 }
 
-/// Named, so that a new column stays private until somebody decides otherwise.
 fn visible(store: &Store, caller: &Caller) -> Select<Entity> {
+    let block_reason = match caller {
+        Caller::Organizer(organizer) => {
+            let is_own = Column::EventId.in_subquery(own_ids(organizer));
+            Expr::case(is_own, Expr::col((Entity, Column::BlockReason))).into()
+        }
+        Caller::Anonymous | Caller::Customer(_) => no_text(),
+    };
+    shown(store.backend(), block_reason).filter(Column::EventId.in_subquery(visible_ids(caller)))
+}
+
+/// What everybody may see of tickets, as a select of [`Row`]s. Named, so that a new column stays private until somebody
+/// decides otherwise.
+pub(super) fn public(backend: DbBackend) -> Select<Entity> {
+    shown(backend, no_text())
+}
+
+fn shown(backend: DbBackend, block_reason: Expr) -> Select<Entity> {
     Entity::find()
         .select_only()
         .columns([
             Column::EventId,
             Column::Id,
             Column::TicketTypeId,
+            Column::HeldUntil,
             Column::Section,
             Column::RowLabel,
             Column::SeatLabel,
+            Column::RowIndex,
+            Column::SeatIndex,
             Column::IsAccessible,
         ])
-        .expr_as(Expr::cust(effective_status(store.backend())), "status")
-        .filter(is_shown(store.backend()))
-        .filter(Column::EventId.in_subquery(visible_ids(caller)))
+        .expr_as(Expr::cust(effective_status(backend)), "status")
+        .expr_as(block_reason, "block_reason")
+        .filter(is_shown(backend))
+}
+
+fn no_text() -> Expr {
+    Expr::cust("CAST(NULL AS TEXT)")
 }
 
 fn matches(store: &Store, filter: &TicketFilter) -> Condition {
@@ -133,20 +161,30 @@ fn matches(store: &Store, filter: &TicketFilter) -> Condition {
         )
 }
 
+/// A ticket as it is read.
 #[derive(FromQueryResult)]
-struct Row {
+pub(super) struct Row {
     event_id: EventId,
     id: TicketId,
     ticket_type_id: TicketTypeId,
     status: Status,
+    held_until: Option<DateTime<Utc>>,
+    block_reason: Option<String>,
     section: Option<String>,
     row_label: Option<String>,
     seat_label: Option<String>,
+    row_index: Option<i32>,
+    seat_index: Option<i32>,
     is_accessible: bool,
 }
 
 impl Row {
-    fn into_ticket(self) -> Ticket {
+    /// Where the seat stands in its section: row and place in the row. None for general admission.
+    pub(super) fn place(&self) -> Option<(&str, i32, i32)> {
+        Some((self.section.as_deref()?, self.row_index?, self.seat_index?))
+    }
+
+    pub(super) fn into_ticket(self) -> Ticket {
         let seat = match (self.section, self.row_label, self.seat_label) {
             (Some(section), Some(row), Some(seat)) => Some(Seat { section, row, seat }),
             // The database holds all three or none.
@@ -157,6 +195,9 @@ impl Row {
             id: self.id,
             ticket_type_id: self.ticket_type_id,
             status: self.status,
+            // By the status, which the same statement has read: the clock is not asked twice.
+            held_until: self.held_until.filter(|_| self.status == Status::Held),
+            block_reason: self.block_reason.filter(|_| self.status == Status::Blocked),
             seat,
             is_accessible: self.is_accessible,
         }

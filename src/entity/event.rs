@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
-use crate::ids::{CustomerId, EventId, OrganizerId};
+use crate::ids::{CustomerId, EventId, ImportId, OrganizerId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "events")]
@@ -45,6 +45,10 @@ pub struct Model {
     pub cancel_reason: Option<String>,
     /// When the last ticket of a cancelled event had been visited.
     pub cancellation_done_at: Option<DateTime<Utc>>,
+    /// What a search looks at: name, venue, slug and the beginning of the description, folded.
+    pub search_text: String,
+    /// The unfinished copy that hides this event, see [`super::ticket_import`].
+    pub import_id: Option<ImportId>,
     /// One more with every change; an update names the version it was based on.
     pub version: i64,
     pub created_at: DateTime<Utc>,

@@ -1,5 +1,6 @@
 //! An addition of tickets that takes several transactions, which only SQLite needs: its tickets are hidden from every
-//! reader and every sale while its row stands here, and seen all at once when the row is deleted.
+//! reader and every sale while its row stands here, and seen all at once when the row is deleted. The copy of an event is
+//! such an addition too, and its row hides the new event as well.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -25,3 +26,7 @@ impl ActiveModelBehavior for ActiveModel {}
 /// transaction and needs none.
 pub const IS_SHOWN_SQLITE: &str = "(import_id IS NULL OR NOT EXISTS (SELECT 1 FROM ticket_imports \
      WHERE ticket_imports.event_id = tickets.event_id AND ticket_imports.id = tickets.import_id))";
+
+/// The condition that an event is not hidden by an unfinished copy. Both databases read it; on PostgreSQL it always holds.
+pub const EVENT_IS_SHOWN: &str = "(events.import_id IS NULL OR NOT EXISTS (SELECT 1 FROM ticket_imports \
+     WHERE ticket_imports.event_id = events.id AND ticket_imports.id = events.import_id))";

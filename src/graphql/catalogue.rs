@@ -1,6 +1,7 @@
 //! Events, ticket types and tickets: what buyers read and organizers edit.
 
 mod event;
+mod event_copy;
 mod event_mutations;
 mod organizer;
 mod ticket;
@@ -23,6 +24,7 @@ use crate::catalogue::{self, EventKey};
 use self::event::EventFilter;
 pub use self::{
     event::Event,
+    event_copy::CopyEventErrorCode,
     event_mutations::{CreateEventErrorCode, PublishEventErrorCode, UpdateEventErrorCode},
     organizer::Organizer,
     ticket::Ticket,
@@ -56,12 +58,22 @@ impl CatalogueQuery {
 
     /// Events in the order of their start; published ones, unless the filter says otherwise.
     #[graphql(complexity = "page::cost(first, last, child_complexity)")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a connection has four arguments in the specification, and this one two more"
+    )]
     async fn events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which events; all published ones if absent.")] filter: Option<
             EventFilter,
         >,
+        #[graphql(
+            desc = "Words, each of which must occur in the event's name, venue, slug or the first 2,000 characters of its \
+            description, also inside of words; capitals and accents do not matter, every other character stands for \
+            itself. At most 200 characters and 10 words, or the error is `BAD_USER_INPUT`. Without a word it finds all."
+        )]
+        search: Option<String>,
         #[graphql(desc = "The first so many, 1 to 100; 20 if neither first nor last is given.")]
         first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
@@ -69,7 +81,7 @@ impl CatalogueQuery {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Cursor<EventKey>, Event>> {
         let page = page::read(first, after, last, before)?;
-        let filter = filter.unwrap_or_default().read()?;
+        let filter = filter.unwrap_or_default().read(search)?;
         let slice = catalogue::events_page(&domain(ctx).store, caller(ctx), &filter, &page).await?;
         Ok(page::connection(
             slice,
@@ -98,6 +110,7 @@ async fn find_event(ctx: &Context<'_>, by: EventBy) -> Result<Option<Event>> {
 #[derive(MergedObject, Default)]
 pub struct CatalogueMutation(
     event_mutations::EventMutation,
+    event_copy::EventCopyMutation,
     ticket_type_mutations::TicketTypeMutation,
     ticket_mutations::TicketMutation,
 );

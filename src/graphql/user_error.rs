@@ -3,8 +3,9 @@
 use async_graphql::{OutputType, SimpleObject};
 
 use super::catalogue::{
-    AddSeatsErrorCode, CreateEventErrorCode, CreateTicketTypeErrorCode, PublishEventErrorCode,
-    RemoveTicketsErrorCode, SetCapacityErrorCode, UpdateEventErrorCode, UpdateTicketTypeErrorCode,
+    AddSeatsErrorCode, CopyEventErrorCode, CreateEventErrorCode, CreateTicketTypeErrorCode,
+    PublishEventErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode, UpdateEventErrorCode,
+    UpdateTicketTypeErrorCode,
 };
 use crate::catalogue::Refusal;
 
@@ -12,6 +13,7 @@ use crate::catalogue::Refusal;
 #[derive(SimpleObject)]
 #[graphql(concrete(name = "CreateEventUserError", params(CreateEventErrorCode)))]
 #[graphql(concrete(name = "UpdateEventUserError", params(UpdateEventErrorCode)))]
+#[graphql(concrete(name = "CopyEventUserError", params(CopyEventErrorCode)))]
 #[graphql(concrete(name = "PublishEventUserError", params(PublishEventErrorCode)))]
 #[graphql(concrete(name = "CreateTicketTypeUserError", params(CreateTicketTypeErrorCode)))]
 #[graphql(concrete(name = "UpdateTicketTypeUserError", params(UpdateTicketTypeErrorCode)))]

@@ -22,17 +22,40 @@ pub fn is_one_of(
 
 /// Whether a column of text is one of `texts`, in the same way.
 pub fn is_one_of_texts(backend: DbBackend, column: impl IntoColumnRef, texts: Vec<&str>) -> Expr {
-    let (sql, list): (_, Value) = match backend {
+    let sql = match backend {
+        DbBackend::Postgres => "$1 = ANY($2)",
+        _ => "? IN (SELECT value FROM json_each(?))",
+    };
+    Expr::cust_with_exprs(
+        sql,
+        [Expr::col(column), Expr::val(text_list(backend, texts))],
+    )
+}
+
+/// Whether each of `texts` occurs in a column of text, character for character: unlike `LIKE` it knows no wildcards, and
+/// on both databases no letter is another's capital.
+pub fn has_each_of(backend: DbBackend, column: impl IntoColumnRef, texts: Vec<&str>) -> Expr {
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "NOT EXISTS (SELECT 1 FROM unnest($1) AS part WHERE strpos($2, part) = 0)"
+        }
+        _ => "NOT EXISTS (SELECT 1 FROM json_each(?) WHERE instr(?, value) = 0)",
+    };
+    Expr::cust_with_exprs(
+        sql,
+        [Expr::val(text_list(backend, texts)), Expr::col(column)],
+    )
+}
+
+/// Many texts as one parameter.
+fn text_list(backend: DbBackend, texts: Vec<&str>) -> Value {
+    match backend {
         DbBackend::Postgres => {
             let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
-            ("$1 = ANY($2)", texts.into())
+            texts.into()
         }
-        _ => (
-            "? IN (SELECT value FROM json_each(?))",
-            serde_json::json!(texts).to_string().into(),
-        ),
-    };
-    Expr::cust_with_exprs(sql, [Expr::col(column), Expr::val(list)])
+        _ => serde_json::json!(texts).to_string().into(),
+    }
 }
 
 /// Many UUIDs as one parameter.

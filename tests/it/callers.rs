@@ -52,6 +52,12 @@ fn mutations() -> Vec<(&'static str, Option<Role>, Value)> {
         ),
         ("createEvent", organizer, seed::event_input()),
         ("updateEvent", organizer, id.clone()),
+        (
+            "copyEvent",
+            organizer,
+            json!({ "id": "x", "slug": "x", "startsAt": "2030-01-01T00:00:00Z",
+                "salesOpenAt": "2029-01-01T00:00:00Z", "salesCloseAt": "2030-01-01T00:00:00Z" }),
+        ),
         ("publishEvent", organizer, json!({ "id": "x" })),
         ("createTicketType", organizer, new_type),
         ("updateTicketType", organizer, id),

@@ -28,14 +28,14 @@ const TICKET_TYPE: &str =
 /// A purchase of another event must not notice more of a large write than this (SQLite's one writer is shared).
 const PURCHASES_BESIDE: usize = 40;
 
-fn with(mut input: Value, change: Value) -> Value {
+pub fn with(mut input: Value, change: Value) -> Value {
     for (field, value) in change.as_object().expect("a change is an object") {
         input[field] = value.clone();
     }
     input
 }
 
-fn id(object: &Value) -> &str {
+pub fn id(object: &Value) -> &str {
     object["id"].as_str().expect("an object has an id")
 }
 
@@ -58,12 +58,12 @@ async fn event(client: &Client, id: &str) -> Value {
         .take()
 }
 
-async fn availability(client: &Client, ticket_type_id: &str) -> Value {
+pub async fn availability(client: &Client, ticket_type_id: &str) -> Value {
     let document = "query($id: ID!) { node(id: $id) { ... on TicketType { availability { total available sold held blocked } } } }";
     client.data(document, json!({ "id": ticket_type_id })).await["node"]["availability"].take()
 }
 
-fn counts(total: usize, available: usize, sold: usize) -> Value {
+pub fn counts(total: usize, available: usize, sold: usize) -> Value {
     json!({ "total": total, "available": available, "sold": sold, "held": 0, "blocked": 0 })
 }
 
@@ -99,15 +99,15 @@ async fn seat_labels(client: &Client, event_id: &str) -> Vec<String> {
         .collect()
 }
 
-fn row(section: &str, row: &str, seats: Value) -> Value {
+pub fn row(section: &str, row: &str, seats: Value) -> Value {
     json!({ "section": section, "row": row, "seats": seats })
 }
 
-fn range(from: i32, to: i32) -> Value {
+pub fn range(from: i32, to: i32) -> Value {
     json!({ "range": { "from": from, "to": to } })
 }
 
-async fn add_seats(organizer: &Client, ticket_type_id: &str, rows: Value) -> Value {
+pub async fn add_seats(organizer: &Client, ticket_type_id: &str, rows: Value) -> Value {
     let input = json!({ "ticketTypeId": ticket_type_id, "rows": rows });
     organizer
         .ask("addSeats", "addedCount ticketType { id }", input)
@@ -119,14 +119,14 @@ async fn capacity(organizer: &Client, ticket_type_id: &str, capacity: i64) -> Va
     organizer.ask("setCapacity", TICKET_TYPE, input).await
 }
 
-async fn remove(organizer: &Client, event_id: &str, ticket_ids: &[&str]) -> Value {
+pub async fn remove(organizer: &Client, event_id: &str, ticket_ids: &[&str]) -> Value {
     let input = json!({ "eventId": event_id, "ticketIds": ticket_ids });
     organizer
         .ask("removeTickets", "removedCount event { id }", input)
         .await
 }
 
-async fn cancel_by_hand(database: &Database) {
+pub async fn cancel_by_hand(database: &Database) {
     let hand = database.connect().await;
     hand.execute_unprepared("UPDATE events SET status = 'CANCELLED'")
         .await

@@ -180,6 +180,8 @@ impl Sale {
             cancelled_by: None,
             cancel_reason: None,
             cancellation_done_at: None,
+            search_text: String::new(),
+            import_id: None,
             version: 1,
             created_at: self.now,
             updated_at: self.now,

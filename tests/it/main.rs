@@ -9,11 +9,13 @@
 #[path = "../harness/harness.rs"]
 mod harness;
 
+mod alternatives;
 mod audit;
 mod boundaries;
 mod callers;
 mod cancel_order;
 mod catalogue;
+mod copies;
 mod database;
 mod demo;
 mod faults;
@@ -30,8 +32,10 @@ mod purchase;
 mod readme;
 mod refusals;
 mod schema;
+mod search;
 mod staff;
 mod statements;
+mod terms;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");

@@ -58,7 +58,9 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    pub(super) fn read(self) -> Result<catalogue::EventFilter> {
+    pub(super) fn read(self, search: Option<String>) -> Result<catalogue::EventFilter> {
+        let words = catalogue::Words::read(search.as_deref().unwrap_or_default())
+            .map_err(|message| Code::BadUserInput.error(message))?;
         let organizer_id = match self.organizer_id {
             None => None,
             Some(id) => match GlobalId::require(&id)?.organizer() {
@@ -74,6 +76,7 @@ impl EventFilter {
             is_on_sale: self.is_on_sale,
             starts_from: self.starts_from,
             starts_before: self.starts_before,
+            words,
         })
     }
 }
@@ -134,6 +137,31 @@ impl Event {
     /// How many tickets one order may have.
     async fn tickets_per_order_max(&self) -> i32 {
         self.0.tickets_per_order_max
+    }
+
+    /// How many seconds a hold lasts.
+    async fn hold_seconds(&self) -> i32 {
+        self.0.hold_secs
+    }
+
+    /// How many seconds after it was made a hold ends at the latest, however often it is extended.
+    async fn hold_seconds_max(&self) -> i32 {
+        self.0.hold_secs_max
+    }
+
+    /// How many tickets one customer may hold at a time; with 0 nothing can be held.
+    async fn held_per_customer_max(&self) -> i32 {
+        self.0.held_per_customer_max
+    }
+
+    /// How many tickets one customer may own and hold together; null for no limit.
+    async fn tickets_per_customer_max(&self) -> Option<i32> {
+        self.0.tickets_per_customer_max
+    }
+
+    /// Customers can cancel what they bought until just before this instant; null if they cannot.
+    async fn cancellable_until(&self) -> Option<DateTime<Utc>> {
+        self.0.cancellable_until
     }
 
     /// What the event is to the public.

@@ -1,6 +1,6 @@
 //! What organizers do with events.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::event::Event;
@@ -40,9 +40,23 @@ pub struct CreateEventInput {
     /// How many tickets one order may have, 1 to 1,000.
     #[graphql(default = 10)]
     tickets_per_order_max: i32,
+    /// How many seconds a hold lasts, 1 to 86,400.
+    #[graphql(default = 600)]
+    hold_seconds: i32,
+    /// How many seconds after it was made a hold ends at the latest, however often it is extended: `holdSeconds` to
+    /// 86,400. If absent it is 1,800, or `holdSeconds` if that is more.
+    hold_seconds_max: Option<i32>,
+    /// How many tickets one customer may hold at a time, 0 to 1,000; with 0 nothing can be held.
+    #[graphql(default = 10)]
+    held_per_customer_max: i32,
+    /// How many tickets one customer may own and hold together, 1 to 1,000,000; no limit if absent.
+    tickets_per_customer_max: Option<i32>,
+    /// Customers can cancel what they bought until just before this instant; they cannot if absent.
+    cancellable_until: Option<DateTime<Utc>>,
 }
 
-/// A change of an event. What is absent or null stays as it is.
+/// A change of an event. What is absent stays as it is; null too, but where it says otherwise. Of a cancelled event only
+/// slug, name, description, venue and time zone can be changed.
 #[derive(InputObject)]
 pub struct UpdateEventInput {
     /// Which event.
@@ -68,6 +82,16 @@ pub struct UpdateEventInput {
     sales_close_at: Option<DateTime<Utc>>,
     /// As in `CreateEventInput`.
     tickets_per_order_max: Option<i32>,
+    /// As in `CreateEventInput`. Holds that are there already keep their time.
+    hold_seconds: Option<i32>,
+    /// As in `CreateEventInput`. Holds that are there already keep their maximum.
+    hold_seconds_max: Option<i32>,
+    /// As in `CreateEventInput`. What is held already stays held.
+    held_per_customer_max: Option<i32>,
+    /// As in `CreateEventInput`; null lifts the limit. What is sold already stays sold.
+    tickets_per_customer_max: MaybeUndefined<i32>,
+    /// As in `CreateEventInput`; with null customers can no longer cancel.
+    cancellable_until: MaybeUndefined<DateTime<Utc>>,
 }
 
 /// An event to be published.
@@ -101,6 +125,14 @@ pub enum CreateEventErrorCode {
     InvalidSalesWindow,
     /// The limit of tickets per order is out of range.
     InvalidTicketsPerOrder,
+    /// The length of holds or their maximum is out of range, or the maximum is less than the length.
+    InvalidHoldLength,
+    /// The limit of held tickets per customer is out of range.
+    InvalidHeldPerCustomer,
+    /// The limit of tickets per customer is out of range.
+    InvalidTicketsPerCustomer,
+    /// The end of cancellations is no year that the server knows.
+    InvalidCancellableUntil,
 }
 
 /// Why an event is not changed.
@@ -109,6 +141,8 @@ pub enum CreateEventErrorCode {
 pub enum UpdateEventErrorCode {
     /// There is no such event of yours.
     UnknownEvent,
+    /// The event is cancelled: only its texts and its time zone can be changed.
+    EventCancelled,
     /// The event was changed since the version that this change is based on: read it again.
     Stale,
     /// Another event has this slug.
@@ -129,6 +163,14 @@ pub enum UpdateEventErrorCode {
     InvalidSalesWindow,
     /// The limit of tickets per order is out of range.
     InvalidTicketsPerOrder,
+    /// The length of holds or their maximum is out of range, or the maximum is less than the length.
+    InvalidHoldLength,
+    /// The limit of held tickets per customer is out of range.
+    InvalidHeldPerCustomer,
+    /// The limit of tickets per customer is out of range.
+    InvalidTicketsPerCustomer,
+    /// The end of cancellations is no year that the server knows.
+    InvalidCancellableUntil,
 }
 
 /// Why an event is not published.
@@ -204,6 +246,7 @@ impl EventMutation {
 
 async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<CreateEventPayload> {
     let organizer = caller(ctx).organizer()?;
+    let hold_secs_max = catalogue::Terms::default().hold_secs_max;
     let new = catalogue::NewEvent {
         slug: input.slug,
         name: input.name,
@@ -214,7 +257,16 @@ async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<Crea
         starts_at: input.starts_at,
         sales_open_at: input.sales_open_at,
         sales_close_at: input.sales_close_at,
-        tickets_per_order_max: input.tickets_per_order_max,
+        terms: catalogue::Terms {
+            tickets_per_order_max: input.tickets_per_order_max,
+            hold_secs: input.hold_seconds,
+            hold_secs_max: input
+                .hold_seconds_max
+                .unwrap_or_else(|| input.hold_seconds.max(hold_secs_max)),
+            held_per_customer_max: input.held_per_customer_max,
+            tickets_per_customer_max: input.tickets_per_customer_max,
+            cancellable_until: input.cancellable_until,
+        },
     };
     let answer = catalogue::create_event(&domain(ctx).store, organizer, new).await?;
     let (event, user_errors) = split(answer);
@@ -236,6 +288,11 @@ async fn update_event(ctx: &Context<'_>, input: UpdateEventInput) -> Result<Upda
         sales_open_at: input.sales_open_at,
         sales_close_at: input.sales_close_at,
         tickets_per_order_max: input.tickets_per_order_max,
+        hold_secs: input.hold_seconds,
+        hold_secs_max: input.hold_seconds_max,
+        held_per_customer_max: input.held_per_customer_max,
+        tickets_per_customer_max: given(input.tickets_per_customer_max),
+        cancellable_until: given(input.cancellable_until),
     };
     let answer = match event_id(&input.id) {
         Some(id) => {
@@ -262,6 +319,15 @@ async fn publish_event(ctx: &Context<'_>, input: PublishEventInput) -> Result<Pu
         event: event.map(Event::from),
         user_errors,
     })
+}
+
+/// None when the field is absent; some none when it is null.
+fn given<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
 }
 
 /// What names no event at all is refused like an event that is not there.

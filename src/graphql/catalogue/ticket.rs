@@ -1,6 +1,7 @@
 //! A ticket as clients see it.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use chrono::{DateTime, Utc};
 
 use super::{event::Event, ticket_type::TicketType};
 use crate::{
@@ -89,6 +90,17 @@ impl Ticket {
     /// What it is right now. It may be out of date when it arrives; only a purchase tells for certain.
     async fn status(&self) -> TicketStatus {
         self.0.status.into()
+    }
+
+    /// When the hold on it ends, unless its buyer extends or buys before; null when nobody holds it.
+    async fn held_until(&self) -> Option<DateTime<Utc>> {
+        self.0.held_until
+    }
+
+    /// Why it is withheld from sale, in the organizer's words; null when it is not, and for everybody but the event's own
+    /// organizer.
+    async fn block_reason(&self) -> Option<&str> {
+        self.0.block_reason.as_deref()
     }
 
     /// The numbered seat; null for general admission.

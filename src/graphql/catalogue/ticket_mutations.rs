@@ -141,6 +141,8 @@ pub enum SetCapacityErrorCode {
 pub enum RemoveTicketsErrorCode {
     /// There is no such event of yours.
     UnknownEvent,
+    /// The event is cancelled.
+    EventCancelled,
     /// There is no such ticket of this event.
     UnknownTicket,
     /// No ticket is given.

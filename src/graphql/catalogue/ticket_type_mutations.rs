@@ -74,6 +74,8 @@ pub enum CreateTicketTypeErrorCode {
 pub enum UpdateTicketTypeErrorCode {
     /// There is no such ticket type of yours.
     UnknownTicketType,
+    /// The event is cancelled.
+    EventCancelled,
     /// The ticket type was changed since the version that this change is based on: read it again.
     Stale,
     /// The event has another ticket type of this name.

@@ -207,6 +207,8 @@ impl Scene {
             version: 1,
             created_at: self.now,
             updated_at: self.now,
+            search_text: String::new(),
+            import_id: None,
         };
         event::Entity::insert(event.into_active_model())
             .exec(rows)
