@@ -77,6 +77,7 @@ pub async fn update_event(
         if event.version != version {
             return refused(stale());
         }
+        let status = event.status;
         let (held, owned) = (
             change.held_per_customer_max,
             change.tickets_per_customer_max,
@@ -98,6 +99,8 @@ pub async fn update_event(
             .filter(Column::Id.eq(id))
             // Whoever changed it since it was read has made this change stale.
             .filter(Column::Version.eq(version))
+            // What may be changed depends on it.
+            .filter(Column::Status.eq(status))
             .exec_with_returning(store.writer())
             .await
             .step("changing an event");

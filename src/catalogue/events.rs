@@ -7,7 +7,7 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::{organizers::own_id, search::Words};
+use super::{organizers::own_id, rules, search::Words};
 use crate::{
     auth::{self, Caller},
     entity::{
@@ -77,6 +77,10 @@ pub async fn event_by_slug(
     caller: &Caller,
     slug: &str,
 ) -> Result<Option<event::Model>, Fault> {
+    // Nor would PostgreSQL take every text for a parameter.
+    if rules::slug(slug).is_err() {
+        return Ok(None);
+    }
     Entity::find()
         .filter(Column::Slug.eq(slug))
         .filter(is_visible(caller))

@@ -76,6 +76,11 @@ pub(super) struct PlacedSeat {
 
 type Refusals = Vec<Refusal<AddSeatsCode>>;
 
+/// Whether a section can have this label. PostgreSQL would not even take every text for a parameter.
+pub(super) fn is_section(label: &str) -> bool {
+    rules::line("a section", label, SECTION_LEN_MAX).is_ok()
+}
+
 /// Checks what can be checked without knowing which seats stand already. How many seats it is, if nothing is wrong.
 pub(super) fn check(rows: &[SeatRow]) -> Result<usize, Refusals> {
     use AddSeatsCode as Code;

@@ -12,6 +12,7 @@ use sea_orm::{
 use super::{
     events::{own_ids, visible_ids},
     phrases::{effective_status, is_shown},
+    seats,
 };
 use crate::{
     auth::Caller,
@@ -64,6 +65,10 @@ pub async fn tickets_page(
     filter: &TicketFilter,
     page: &Page<TicketId>,
 ) -> Result<Slice<Ticket>, Fault> {
+    let is_label = |section: &String| seats::is_section(section);
+    if !filter.section.as_ref().is_none_or(is_label) {
+        return Ok(page.cut(vec![]));
+    }
     let order = match page.direction {
         Direction::Forward => Order::Asc,
         Direction::Backward => Order::Desc,

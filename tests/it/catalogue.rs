@@ -770,6 +770,7 @@ on_both_databases! {
         assert_eq!(labels(json!({ "ticketTypeId": stalls })).await, ["A1", "A2", "B1"]);
         assert_eq!(labels(json!({ "section": "Stalls" })).await, ["A1", "A2"]);
         assert_eq!(labels(json!({ "section": "stalls" })).await, Vec::<String>::new(), "by its exact name");
+        assert_eq!(labels(json!({ "section": "Stalls\u{0}" })).await, Vec::<String>::new(), "no section has such a name");
         assert_eq!(labels(json!({ "isAccessible": true })).await, ["A1", "C2"]);
         assert_eq!(labels(json!({ "isAccessible": true, "ticketTypeId": circle })).await, ["C2"]);
         for wrong in [event_id.as_str(), foreign.as_str(), "x"] {
@@ -824,6 +825,10 @@ on_both_databases! {
         assert_eq!(client.send(document, json!({ "ids": hundred })).await.fault(), None);
         let more = vec![&seeded.id; 101];
         assert_eq!(client.send(document, json!({ "ids": more })).await.fault(), Some("BAD_USER_INPUT"));
+        for slug in ["", "\u{0}", "Not a slug", &"a".repeat(10_000)] {
+            let data = client.data("query($slug: String!) { event(by: { slug: $slug }) { id } }", json!({ "slug": slug })).await;
+            assert_eq!(data["event"], Value::Null, "{slug:.20}");
+        }
         // An id of another kind names no event.
         let data = client.data("query($id: ID!) { event(by: { id: $id }) { id } }", json!({ "id": seeded.tickets[0].id })).await;
         assert_eq!(data["event"], Value::Null);
