@@ -12,7 +12,7 @@
 //!
 //! # Rooms, from the top
 //! Imports only go down: `main` → [`http`] → [`graphql`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
-//! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] stands beside `main`.
+//! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] and [`rush`] stand beside `main`.
 
 pub mod auth;
 pub mod catalogue;
@@ -26,6 +26,7 @@ pub mod ids;
 pub mod migrate;
 pub mod money;
 pub mod page;
+pub mod rush;
 pub mod sales;
 pub mod seat;
 pub mod store;

@@ -18,7 +18,7 @@ use rowlock::{
     demo,
     graphql::{self, Domain},
     http::{self, App, End},
-    migrate,
+    migrate, rush,
     sales::Sales,
     store::{DatabaseUrl, Store},
 };
@@ -64,6 +64,15 @@ enum Command {
         #[command(flatten)]
         database: DatabaseConfig,
     },
+    /// Rehearse an on-sale: many buyers at once against running servers, and an audit of what they were told
+    ///
+    /// It buys tickets. The customers are its own, a new set each time, so that it needs the servers' key for tokens. It
+    /// ends with 0 when everything that buyers were told is so, with 1 when something is not, and with 2 when it could not
+    /// be run, or not be checked, to its end.
+    Rush {
+        #[command(flatten)]
+        options: Box<rush::Options>,
+    },
     /// Print the GraphQL schema in its definition language
     Schema,
     /// Print a token for a caller, signed with the server's key
@@ -92,13 +101,24 @@ enum MigrateAction {
 
 type Failure = Box<dyn Error>;
 
+/// What a rehearsal ends with that could not be run: a script must tell it from one that found a difference.
+const RUSH_NOT_RUN: u8 = 2;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let failed = match &cli.command {
+        Command::Rush { .. } => ExitCode::from(RUSH_NOT_RUN),
+        Command::Demo { .. }
+        | Command::Serve { .. }
+        | Command::Migrate { .. }
+        | Command::Schema
+        | Command::Token { .. } => ExitCode::FAILURE,
+    };
     match run(cli) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("rowlock: {}", sentence(error.as_ref()));
-            ExitCode::FAILURE
+            failed
         }
     }
 }
@@ -122,6 +142,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Runtime::new()?.block_on(run_migrate(&action, &database))?;
         }
         Command::Serve { config } => return Runtime::new()?.block_on(run_serve(&config)),
+        // One thread: it shares its machine with the server, and all that it does is wait.
+        Command::Rush { options } => {
+            return tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(run_rush(&options));
+        }
         Command::Demo { fresh, config } => {
             return Runtime::new()?.block_on(run_demo(*config, fresh));
         }
@@ -214,6 +241,31 @@ async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> 
     let address = listener.local_addr()?;
     let introduction = demo::introduce(address, &url, &app.domain, &app.tokens).await?;
     serve(listener, app, &format!("{introduction}\n")).await
+}
+
+async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
+    let tokens = tokens(&options.tokens)?;
+    let database = match &options.database.database_url {
+        Some(url) => Some(url.parse::<DatabaseUrl>()?),
+        None => None,
+    };
+    let terminal: Option<Box<dyn std::io::Write + Send>> = std::io::stderr()
+        .is_terminal()
+        .then(|| Box::new(std::io::stderr()) as _);
+    let report = rush::rehearse(options, tokens, database.as_ref(), terminal).await?;
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+        for problem in &report.problems {
+            eprintln!("rowlock: {problem}");
+        }
+    } else {
+        print!("{}", rush::text(&report));
+    }
+    if let Some(file) = &options.report {
+        std::fs::write(file, rush::page(&report))
+            .map_err(|error| format!("the report {} cannot be written: {error}", file.display()))?;
+    }
+    Ok(ExitCode::from(report.exit_code))
 }
 
 /// Opens the desk and puts everything together.
