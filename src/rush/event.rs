@@ -10,17 +10,14 @@ use super::{
     options::{Options, Pattern},
 };
 
-/// The server's own limit of a page.
-const PAGE_LEN: usize = 100;
-
 /// More ticket types than this are not shown anyway.
 const TYPES_SHOWN_MAX: usize = 20;
 
 /// So many events on sale are looked at for one that has tickets left.
 const ON_SALE: &str = "query { events(filter: { isOnSale: true }, first: 20) { nodes { id ticketTypes { availability { available } } } } }";
 const BY_KEY: &str = "query($by: EventBy!) { event(by: $by) { id slug name isOnSale ticketsPerOrderMax ticketTypes { id name availability { total available } } } }";
-const TICKETS: &str = "query($id: ID!, $type: ID, $after: String, $first: Int!) { event(by: { id: $id }) {
-    tickets(filter: { status: AVAILABLE, ticketTypeId: $type }, first: $first, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } }
+const TICKETS: &str = "query($id: ID!, $type: ID, $after: String) { event(by: { id: $id }) {
+    tickets(filter: { ticketTypeId: $type }, first: 100, after: $after) { nodes { id status } pageInfo { hasNextPage endCursor } }
 } }";
 const FIELDS: &str = "query($of: String!) { __type(name: $of) { fields { name } } }";
 const ME: &str = "{ me { subject } }";
@@ -196,37 +193,38 @@ fn choose(
     }
 }
 
-/// The ids of up to `len_max` tickets that can be bought now. `seen` is told how many were read so far.
+/// The ids of up to `len_max` tickets that can be bought now. `seen` is told how many were found so far.
+///
+/// All tickets are read and those that are not available left out: a page of all costs the server the same wherever it
+/// is, a page of what is left does not.
 pub async fn tickets(
     line: &mut Line,
     event: &Event,
     len_max: u64,
     mut seen: impl FnMut(usize),
 ) -> Result<Vec<String>, RushError> {
+    let len_max = usize::try_from(len_max).unwrap_or(usize::MAX);
     let type_id = event.ticket_type.as_ref().map(|kind| kind.id.as_str());
     let mut ids: Vec<String> = Vec::new();
     let mut after = Value::Null;
     loop {
-        let missing = len_max.saturating_sub(ids.len() as u64);
-        let first = usize::try_from(missing).map_or(PAGE_LEN, |missing| missing.min(PAGE_LEN));
-        if first == 0 {
-            return Ok(ids);
-        }
-        let variables = json!({ "id": event.id, "type": type_id, "after": after, "first": first });
+        let variables = json!({ "id": event.id, "type": type_id, "after": after });
         let mut data = ask(line, None, TICKETS, variables).await?;
         let page = &mut data["event"]["tickets"];
         let Some(nodes) = page["nodes"].as_array() else {
             return Err(RushError::UnknownEvent(event.slug.clone()));
         };
-        for node in nodes {
+        for node in nodes.iter().filter(|node| node["status"] == "AVAILABLE") {
             match node["id"].as_str() {
                 Some(id) if is_plain_id(id) => ids.push(id.to_owned()),
                 Some(_) | None => return Err(RushError::StrangeId),
             }
         }
         seen(ids.len());
+        ids.truncate(len_max);
         // A server whose pages are empty and never end is none.
-        if page["pageInfo"]["hasNextPage"] != true || nodes.is_empty() {
+        let is_last = page["pageInfo"]["hasNextPage"] != true || nodes.is_empty();
+        if is_last || ids.len() == len_max {
             return Ok(ids);
         }
         after = page["pageInfo"]["endCursor"].take();

@@ -412,12 +412,15 @@ fn setting(html: &mut String, report: &Report) {
     );
     let _ = writeln!(
         html,
-        "<footer><p>rowlock rush {} · {} · pattern {} · {} tickets each · seed {} · {rate} · {:.1} s · client {:.2} cores, \
+        "<footer><p>rowlock rush {} · {} · pattern {} · {} a purchase · seed {} · {rate} · {:.1} s · client {:.2} cores, \
          {:.0} µs an answer · customers {}-…</p></footer>",
         report.version,
         escaped(&report.servers.join(", ")),
         report.pattern,
-        report.tickets_per_purchase,
+        match report.tickets_per_purchase {
+            1 => "1 ticket".to_owned(),
+            len => format!("{len} tickets"),
+        },
         report.seed,
         report.seconds,
         report.client.cores,

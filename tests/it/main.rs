@@ -23,6 +23,7 @@ mod migrations;
 mod purchase;
 mod readme;
 mod refusals;
+mod rush;
 mod schema;
 mod statements;
 

@@ -86,7 +86,7 @@ fn steps(step: f64, end: f64) -> impl Iterator<Item = f64> {
 fn number(value: f64) -> String {
     let (value, unit) = match value {
         value if value >= 1e6 => (value / 1e6, "M"),
-        value if value >= 1e4 => (value / 1e3, "k"),
+        value if value >= 1e3 => (value / 1e3, "k"),
         value => (value, ""),
     };
     let text = format!("{value:.3}");
@@ -277,7 +277,7 @@ mod tests {
                 nice_step(end)
             );
         }
-        assert_eq!(number(1_500.0), "1500");
+        assert_eq!(number(1_500.0), "1.5k");
         assert_eq!(number(17_500.0), "17.5k");
         assert_eq!(number(0.25), "0.25");
     }
