@@ -10,14 +10,16 @@ use super::{
 };
 use crate::store::{DatabaseUrl, Store};
 
-/// Orders of customers of this run, a line for each customer. `$1` is how all their subjects begin.
+/// Orders of customers of this run, a line for each customer. `$1` is how all their subjects begin, `$2` the event's slug:
+/// orders are found by event and customer.
 const OF_CUSTOMERS: &str = "
     SELECT customers.subject AS subject,
            COUNT(DISTINCT orders.id) AS orders,
            COUNT(order_items.id) AS items,
            COUNT(CASE WHEN tickets.status = 'SOLD' THEN 1 END) AS sold
     FROM customers
-    JOIN orders ON orders.customer_id = customers.id AND orders.status = 'CONFIRMED'
+    JOIN events ON events.slug = $2
+    JOIN orders ON orders.event_id = events.id AND orders.customer_id = customers.id AND orders.status = 'CONFIRMED'
     LEFT JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
          AND order_items.status = 'ACTIVE'
     LEFT JOIN tickets ON tickets.event_id = order_items.event_id AND tickets.id = order_items.ticket_id
@@ -61,9 +63,10 @@ pub async fn compare(run: &Run, url: &DatabaseUrl, findings: &mut Findings) -> R
 async fn read(db: &DatabaseConnection, run: &Run) -> Result<(Vec<OfCustomer>, u64), DbErr> {
     let backend: DbBackend = db.get_database_backend();
     let pattern = format!("{}-%", run.prefix);
-    let of_customers = Statement::from_sql_and_values(backend, OF_CUSTOMERS, [pattern.into()]);
+    let slug = run.event.slug.as_str();
+    let of_customers =
+        Statement::from_sql_and_values(backend, OF_CUSTOMERS, [pattern.into(), slug.into()]);
     let customers = OfCustomer::find_by_statement(of_customers).all(db).await?;
-    let slug = run.event.slug.clone();
     let two_owners = Statement::from_sql_and_values(backend, TWO_OWNERS, [slug.into()]);
     let row = db.query_one_raw(two_owners).await?;
     let tickets: i64 = row.map_or(Ok(0), |row| row.try_get("", "tickets"))?;

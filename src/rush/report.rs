@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{
-    audit::Findings,
+    audit::{Difference, Findings},
     progress::grouped,
     record::{Counts, Point, Recorder},
     run::{Pace, Ran, Run},
@@ -198,11 +198,14 @@ impl Report {
         report
     }
 
-    /// Adds what an audit of the whole database found: so many rows that contradict a claim.
-    pub fn add_violation(&mut self, count: u64, claim: &str) {
-        self.audit
-            .add(super::audit::Difference::Violation, count, claim);
-        *self.audit.violations.get_or_insert(0) += count;
+    /// Adds what an audit of the rows found, if anything: how many of them contradict a claim, and which.
+    pub fn add_violations<'a>(&mut self, violations: impl IntoIterator<Item = (u64, &'a str)>) {
+        let mut total = 0;
+        for (count, claim) in violations {
+            total += count;
+            self.audit.add(Difference::Violation, count, claim);
+        }
+        self.audit.violations = Some(self.audit.violations.unwrap_or(0) + total);
         self.conclude();
     }
 
@@ -471,6 +474,12 @@ pub fn audit(audit: &Findings) -> Vec<String> {
             grouped(inventory.tickets_sold),
             grouped(inventory.orders_confirmed),
             grouped(inventory.violations)
+        ));
+    }
+    if let Some(violations) = audit.violations {
+        lines.push(format!(
+            "the audit of all rows: {} violations",
+            grouped(violations)
         ));
     }
     lines.extend(

@@ -144,6 +144,27 @@ on_both_databases! {
         assert_eq!(orders_len(&database.look().await).await, 3);
     }
 
+    /// Half of the holds are abandoned, and half of those given back: what is given back is sold after all.
+    async fn what_was_held_is_sold_or_abandoned_and_every_order_is_told_of(database: Database) {
+        if !include_str!("../../schema.graphql").contains("holdTickets(") {
+            return;
+        }
+        let server = Server::start(&database).await;
+        let event = seed::seats(&server.client(), 20).await;
+        let arguments = format!(
+            "--event {} --pattern hold --abandon 0.5 --buyers 2 --database-url {}",
+            event.id,
+            database.url()
+        );
+        let ran = rush(&[server.url()], &arguments).await;
+        ran.assert_clean();
+        let (sold, abandoned) = (ran.number("/sold"), ran.number("/abandoned"));
+        assert!(abandoned > 0 && sold < 20 && sold + abandoned >= 20, "{}", ran.result);
+        assert_eq!(ran.number("/requests/hold/count"), sold + abandoned);
+        assert_eq!(ran.number("/requests/purchaseHold/count"), sold);
+        assert_eq!(orders_len(&database.look().await).await, sold);
+    }
+
     /// A proxy's 502 in place of the answer: the sale happened, and its buyer was not told.
     async fn lost_answers_are_asked_for_again_under_their_keys(database: Database) {
         let server = Server::start(&database).await;
