@@ -6,6 +6,7 @@
 
 mod answers;
 mod audit;
+mod buyer;
 mod client;
 mod database;
 mod event;

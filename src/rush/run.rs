@@ -1,4 +1,4 @@
-//! The rehearsal itself: buyers, each with a connection, and who watches them.
+//! The rehearsal as a whole: what all buyers share, when they begin, and who watches them.
 
 use std::{
     sync::{
@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{body::Bytes, header::HeaderValue};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use hyper::header::HeaderValue;
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -18,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     RushError,
-    answers::{Fault, Forms, NOT_UNDERSTOOD, Told, told},
+    answers::Forms,
+    buyer::Buyer,
     client::{CONNECT_WAIT_MAX, Line, Server},
     event::Event,
     options::Pattern,
     progress::Progress,
-    record::{End, Recorder, Sale, Step, Unsettled},
-    wants::{Want, Wants},
+    record::Recorder,
+    wants::Wants,
 };
 use crate::auth::{Role, Tokens};
 
@@ -38,9 +38,6 @@ const CONNECT_AT_ONCE: usize = 256;
 const TIMER_STEP: Duration = Duration::from_millis(1);
 
 const WATCH_EVERY: Duration = Duration::from_millis(200);
-
-/// The refusal that says that a customer has all they may have: another one comes instead.
-const CUSTOMER_LIMIT: &str = "CUSTOMER_LIMIT";
 
 /// Somebody who buys, with a name that no other rehearsal has used.
 #[derive(Clone)]
@@ -75,7 +72,7 @@ pub struct Run {
     pub refresh: f64,
     pub seed: u64,
     pub tokens: Tokens,
-    forms: Forms,
+    pub forms: Forms,
     wants: Mutex<Wants>,
     recorder: Mutex<Recorder>,
     customers: Mutex<Vec<Customer>>,
@@ -148,6 +145,10 @@ impl Run {
         }
     }
 
+    pub fn wants(&self) -> MutexGuard<'_, Wants> {
+        lock(&self.wants)
+    }
+
     pub fn recorder(&self) -> MutexGuard<'_, Recorder> {
         lock(&self.recorder)
     }
@@ -168,8 +169,24 @@ impl Run {
         }
     }
 
+    /// Somebody was answered, or was not.
+    pub fn heard(&self, begin: Instant, is_answer: bool) {
+        let when = if is_answer {
+            &self.last_answer_us
+        } else {
+            &self.last_trouble_us
+        };
+        when.store(since(begin), Relaxed);
+    }
+
+    /// How long ago anybody was answered.
+    pub fn quiet(&self, begin: Instant) -> Duration {
+        let last_answer = Duration::from_micros(self.last_answer_us.load(Relaxed));
+        begin.elapsed().saturating_sub(last_answer)
+    }
+
     /// Ends the run: nothing new is begun.
-    fn stop_because(&self, sentence: String) {
+    pub fn stop_because(&self, sentence: String) {
         if !self.stop.is_cancelled() {
             self.stop.cancel();
             self.add_problem(sentence);
@@ -177,7 +194,7 @@ impl Run {
     }
 
     /// Another customer, with a token. Gives their number.
-    fn welcome(&self, home: usize) -> Result<usize, RushError> {
+    pub fn welcome(&self, home: usize) -> Result<usize, RushError> {
         let mut customers = self.customers();
         let subject = format!("{}-{}", self.prefix, customers.len());
         let token = self
@@ -230,21 +247,7 @@ pub async fn gather(run: &Arc<Run>, buyers: usize) -> Result<Vec<Buyer>, RushErr
     }
     lines
         .into_iter()
-        .map(|(number, line)| {
-            let home = number % run.servers.len();
-            let customer = run.welcome(home)?;
-            let caller = run.customers()[customer].caller.clone();
-            Ok(Buyer {
-                run: Arc::clone(run),
-                line,
-                home,
-                customer,
-                caller,
-                is_leaving: false,
-                abandoned: 0,
-                rng: StdRng::seed_from_u64(run.seed ^ (number as u64) << 20),
-            })
-        })
+        .map(|(number, line)| Buyer::new(run, line, number))
         .collect()
 }
 
@@ -300,190 +303,15 @@ async fn watch(run: &Run, begin: Instant, buying: &mut JoinSet<()>, progress: &m
                 run.stop_because("interrupted: nothing more was asked for".to_owned());
             },
             _ = ticks.tick() => {
-                let elapsed = begin.elapsed();
-                let last_answer = Duration::from_micros(run.last_answer_us.load(Relaxed));
-                let last_trouble = Duration::from_micros(run.last_trouble_us.load(Relaxed));
-                if last_trouble > last_answer && elapsed.saturating_sub(last_answer) > silence_max {
+                let is_trouble =
+                    run.last_trouble_us.load(Relaxed) > run.last_answer_us.load(Relaxed);
+                if is_trouble && run.quiet(begin) > silence_max {
                     run.stop_because(format!("no server has answered for {} s", silence_max.as_secs()));
                 }
                 let recorder = run.recorder();
-                progress.show(elapsed, &recorder.counts, &run.pace);
+                progress.show(begin.elapsed(), &recorder.counts, &run.pace);
             }
         }
-    }
-}
-
-/// One buyer after another at one connection.
-pub struct Buyer {
-    run: Arc<Run>,
-    line: Line,
-    home: usize,
-    customer: usize,
-    caller: HeaderValue,
-    /// This customer does not come back; the next one takes their place.
-    is_leaving: bool,
-    abandoned: u64,
-    rng: StdRng,
-}
-
-/// A purchase that may begin.
-struct Start {
-    number: u64,
-    /// How much later than it should have.
-    late: Duration,
-}
-
-impl Buyer {
-    async fn shop(mut self, begin: Instant) {
-        let run = Arc::clone(&self.run);
-        while let Some(start) = run.start(begin).await {
-            while run.refresh > 0.0 && self.rng.random_bool(run.refresh) {
-                self.look(begin).await;
-            }
-            let Some(want) = lock(&run.wants).next() else {
-                return;
-            };
-            let began = Instant::now();
-            let end = self.purchase(begin, &start, want).await;
-            let latency = start.late + began.elapsed();
-            run.recorder().ended(begin.elapsed(), latency, end);
-            if std::mem::take(&mut self.is_leaving) {
-                // The subject is the first one's with another number: it can be signed as well.
-                let Ok(customer) = run.welcome(self.home) else {
-                    return;
-                };
-                self.customer = customer;
-                self.caller = run.customers()[customer].caller.clone();
-            }
-        }
-    }
-
-    async fn look(&mut self, begin: Instant) {
-        let run = Arc::clone(&self.run);
-        let looked = match self.ask(begin, Step::Look, &run.forms.look).await {
-            Told::Fault(fault) => Some(fault.code),
-            Told::Done | Told::Order { .. } | Told::Hold(_) | Told::Refused(_) => None,
-        };
-        run.recorder().looked(looked);
-    }
-
-    async fn purchase(&mut self, begin: Instant, start: &Start, want: Want) -> End {
-        let run = Arc::clone(&self.run);
-        let key = format!("{}-{}", run.prefix, start.number);
-        let body = match &want {
-            Want::Tickets(_) if run.pattern == Pattern::Hold => {
-                return self.hold_and_purchase(begin, &key, want).await;
-            }
-            Want::Tickets(places) => run.forms.purchase(run.ids(places), &key),
-            Want::Any(quantity) => {
-                let kind = run.event.ticket_type.as_ref();
-                let kind = kind.expect("a type was chosen before any of it was wanted");
-                run.forms.purchase_any(&kind.id, *quantity, &key)
-            }
-        };
-        let told = self.ask(begin, Step::Purchase, &body).await;
-        self.conclude(told, body, want)
-    }
-
-    async fn hold_and_purchase(&mut self, begin: Instant, key: &str, want: Want) -> End {
-        let run = Arc::clone(&self.run);
-        let Want::Tickets(places) = &want else {
-            unreachable!("holds are of tickets that were read");
-        };
-        let body = run.forms.hold(run.ids(places), key);
-        let hold_id = match self.ask(begin, Step::Hold, &body).await {
-            Told::Hold(id) => id,
-            Told::Refused(code) => {
-                self.is_leaving = code == CUSTOMER_LIMIT;
-                return End::Refused(code);
-            }
-            // A hold that nobody knows of ends by itself, and is no order.
-            Told::Fault(fault) => return End::Fault(fault.code),
-            Told::Order { .. } | Told::Done => return End::Fault(NOT_UNDERSTOOD.to_owned()),
-        };
-        if run.abandon > 0.0 && self.rng.random_bool(run.abandon) {
-            self.abandoned += 1;
-            if self.abandoned.is_multiple_of(2) {
-                self.is_leaving = true;
-                return End::Abandoned;
-            }
-            let body = run.forms.release_hold(&hold_id, &format!("{key}-r"));
-            return match self.ask(begin, Step::Release, &body).await {
-                Told::Done | Told::Hold(_) => {
-                    lock(&run.wants).give_back(&want);
-                    End::Abandoned
-                }
-                Told::Refused(code) => End::Refused(code),
-                Told::Fault(fault) => End::Fault(fault.code),
-                Told::Order { .. } => End::Fault(NOT_UNDERSTOOD.to_owned()),
-            };
-        }
-        let body = run.forms.purchase_hold(&hold_id, &format!("{key}-p"));
-        let told = self.ask(begin, Step::PurchaseHold, &body).await;
-        self.conclude(told, body, want)
-    }
-
-    /// What became of a purchase, by what its buyer was told.
-    fn conclude(&mut self, told: Told, body: Bytes, want: Want) -> End {
-        let fault = match told {
-            Told::Order { id, items } => {
-                let mut recorder = self.run.recorder();
-                recorder.counts.tickets_sold += items.len() as u64;
-                recorder.sales.push(Sale {
-                    customer: self.customer,
-                    order: id,
-                    items,
-                    want,
-                });
-                return End::Sold;
-            }
-            Told::Refused(code) => {
-                self.is_leaving = code == CUSTOMER_LIMIT;
-                return End::Refused(code);
-            }
-            Told::Fault(fault) => fault,
-            Told::Hold(_) | Told::Done => Fault {
-                code: NOT_UNDERSTOOD.to_owned(),
-                may_be_done: true,
-            },
-        };
-        if fault.may_be_done {
-            self.run.recorder().unsettled.push(Unsettled {
-                customer: self.customer,
-                body,
-                want,
-            });
-        }
-        End::Fault(fault.code)
-    }
-
-    async fn ask(&mut self, begin: Instant, step: Step, body: &Bytes) -> Told {
-        let sent = Instant::now();
-        let reply = self.line.post(Some(&self.caller), body).await;
-        let run = &self.run;
-        if reply.is_ok() {
-            run.last_answer_us.store(since(begin), Relaxed);
-            run.recorder().answered(step, sent.elapsed());
-        } else {
-            run.last_trouble_us.store(since(begin), Relaxed);
-        }
-        let told = match step {
-            Step::Look => super::answers::looked(reply),
-            Step::Purchase | Step::Hold | Step::PurchaseHold | Step::Release => told(reply),
-        };
-        if let Told::Fault(fault) = &told
-            && fault.is_unreachable()
-        {
-            let quiet_us = since(begin).saturating_sub(run.last_answer_us.load(Relaxed));
-            if Duration::from_micros(quiet_us) >= CONNECT_WAIT_MAX {
-                let secs = CONNECT_WAIT_MAX.as_secs();
-                run.stop_because(format!(
-                    "no server has taken a connection for {secs} s: {}",
-                    self.line.urls()
-                ));
-            }
-        }
-        told
     }
 }
 
@@ -491,15 +319,22 @@ fn since(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
+/// A purchase that may begin.
+pub struct Start {
+    pub number: u64,
+    /// How much later than it should have.
+    pub late: Duration,
+}
+
 impl Run {
-    fn ids<'a>(&'a self, places: &'a [u32]) -> impl ExactSizeIterator<Item = &'a str> {
+    pub fn ids<'a>(&'a self, places: &'a [u32]) -> impl ExactSizeIterator<Item = &'a str> {
         places
             .iter()
             .map(|place| self.tickets[*place as usize].as_str())
     }
 
     /// Waits for the next purchase's time. None when no more are to begin.
-    async fn start(&self, begin: Instant) -> Option<Start> {
+    pub async fn start(&self, begin: Instant) -> Option<Start> {
         if self.stop.is_cancelled() {
             return None;
         }
