@@ -12,7 +12,8 @@
 //!
 //! # Rooms, from the top
 //! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
-//! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] stands beside `main`.
+//! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] and [`rush`]
+//! stand beside `main`.
 
 pub mod audit;
 pub mod auth;
@@ -27,6 +28,7 @@ pub mod ids;
 pub mod migrate;
 pub mod money;
 pub mod page;
+pub mod rush;
 pub mod sales;
 pub mod seat;
 pub mod store;

@@ -20,7 +20,7 @@ use rowlock::{
     graphql::{self, Domain, global_id::GlobalId},
     http::{self, App, End},
     ids::EventId,
-    migrate,
+    migrate, rush,
     sales::Sales,
     store::{DatabaseUrl, Store},
 };
@@ -86,6 +86,15 @@ enum Command {
         #[command(flatten)]
         database: DatabaseConfig,
     },
+    /// Rehearse an on-sale: many buyers at once against running servers, and an audit of what they were told
+    ///
+    /// It buys tickets. The customers are its own, a new set each time, so that it needs the servers' key for tokens. It
+    /// ends with 0 when everything that buyers were told is so, with 1 when something is not, and with 2 when it could not
+    /// be run, or not be checked, to its end.
+    Rush {
+        #[command(flatten)]
+        options: Box<rush::Options>,
+    },
     /// Print the GraphQL schema in its definition language
     Schema,
     /// Print a token for a caller, signed with the server's key
@@ -127,10 +136,14 @@ const AUDIT_NOT_MADE: u8 = 2;
 /// Some thirty readings of every table: hours are for databases of many millions of tickets.
 const AUDIT_TIME_MAX: Duration = Duration::from_secs(4 * 3600);
 
+/// What a rehearsal ends with that could not be run: a script must tell it from one that found a difference.
+const RUSH_NOT_RUN: u8 = 2;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let failed = match &cli.command {
         Command::Audit { .. } => ExitCode::from(AUDIT_NOT_MADE),
+        Command::Rush { .. } => ExitCode::from(RUSH_NOT_RUN),
         Command::Demo { .. }
         | Command::Serve { .. }
         | Command::Migrate { .. }
@@ -170,6 +183,13 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             database,
         } => return Runtime::new()?.block_on(run_audit(event, format, &database)),
         Command::Serve { config } => return Runtime::new()?.block_on(run_serve(&config)),
+        // One thread: it shares its machine with the server, and all that it does is wait.
+        Command::Rush { options } => {
+            return tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(run_rush(&options));
+        }
         Command::Demo { fresh, config } => {
             return Runtime::new()?.block_on(run_demo(*config, fresh));
         }
@@ -289,6 +309,48 @@ async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> 
     let address = listener.local_addr()?;
     let introduction = demo::introduce(address, &url, &app.domain, &app.tokens).await?;
     serve(listener, app, &format!("{introduction}\n")).await
+}
+
+async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
+    let tokens = tokens(&options.tokens)?;
+    let database = match &options.database.database_url {
+        Some(url) => Some(url.parse::<DatabaseUrl>()?),
+        None => None,
+    };
+    let terminal: Option<Box<dyn std::io::Write + Send>> = std::io::stderr()
+        .is_terminal()
+        .then(|| Box::new(std::io::stderr()) as _);
+    let mut report = rush::rehearse(options, tokens, database.as_ref(), terminal).await?;
+    if let Some(url) = &database {
+        let event = Which::Named {
+            slug: report.event.slug.clone(),
+            id: None,
+        };
+        match audit::audit(url, &event, AUDIT_TIME_MAX).await {
+            Ok(audit) => {
+                let violations = audit.violations();
+                report.add_violations(
+                    violations.map(|violation| {
+                        (violation.count.unsigned_abs(), violation.kind.message())
+                    }),
+                );
+            }
+            Err(error) => report.add_problem(format!("the audit could not be made: {error}")),
+        }
+    }
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+        for problem in &report.problems {
+            eprintln!("rowlock: {problem}");
+        }
+    } else {
+        print!("{}", rush::text(&report));
+    }
+    if let Some(file) = &options.report {
+        std::fs::write(file, rush::page(&report))
+            .map_err(|error| format!("the report {} cannot be written: {error}", file.display()))?;
+    }
+    Ok(ExitCode::from(report.exit_code))
 }
 
 /// Opens the desk and puts everything together.

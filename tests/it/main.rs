@@ -31,6 +31,7 @@ mod pairs;
 mod purchase;
 mod readme;
 mod refusals;
+mod rush;
 mod schema;
 mod search;
 mod staff;
