@@ -262,11 +262,12 @@ def rowlock(pattern="sell-through", buyers=64, database=Postgres, serve=(), rush
 
 
 def figures(result, measured, count):
-    done = result[count]
+    rate = result["perSecond"][count]
+    done = rate * result["seconds"]
     return {
-        "rate": done / result["seconds"],
-        "p50": result["latency_ms"]["p50"],
-        "p99": result["latency_ms"]["p99"],
+        "rate": rate,
+        "p50": result["latencyMs"]["p50"],
+        "p99": result["latencyMs"]["p99"],
         "database_cpu_us": measured["database_cpu"] / max(done, 1) * 1e6,
         "server_cpu_us": measured["server_cpu"] / max(done, 1) * 1e6,
         "memory_mib": measured["memory_mib"],
@@ -280,7 +281,7 @@ CONTESTANTS = {
     "SQL, one statement": floor("single.sql"),
     "Rowlock, batches of one": rowlock(serve=("--batch-len", "1")),
     "Rowlock": rowlock(),
-    "Rowlock, 100 hot seats": rowlock("hot", buyers=256, rush=("--seats", 100), count="answered"),
+    "Rowlock, 100 hot seats": rowlock("hot", buyers=256, rush=("--seats", 100), count="answers"),
     "Rowlock, any of a type": rowlock("any"),
     "Rowlock, hold then buy": rowlock("hold", rush=("--abandon", 0)),
     "Rowlock, 2,000 buyers": rowlock(buyers=2_000),
