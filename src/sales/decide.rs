@@ -273,9 +273,12 @@ pub fn refuse_early(facts: &Facts, request: &Request<'_>) -> Result<(), Refusal>
             event_on_sale(facts, command.event_id).map(|_| ())
         }
         Action::ReleaseHold { hold_id, .. } => holds::alive(&world, request, *hold_id).map(|_| ()),
-        Action::CancelOrder { order_id, by, .. } => {
-            orders::cancellable(&world, request, *order_id, *by).map(|_| ())
-        }
+        Action::CancelOrder {
+            order_id,
+            items,
+            by,
+            reason: _,
+        } => orders::cancellable(&world, request, *order_id, items.as_deref(), *by).map(|_| ()),
     }
 }
 

@@ -262,11 +262,9 @@ pub fn explain(refusal: &Refusal, fields: &Fields) -> Reason {
         },
         Refusal::UnknownTicket(id) => unknown_ticket(fields.ticket(*id)),
         Refusal::UnknownTicketType => unknown_ticket_type(),
-        Refusal::AlreadySold(id) => Reason::at(
-            Code::AlreadySold,
-            fields.ticket(*id),
-            "somebody else has bought this ticket",
-        ),
+        Refusal::AlreadySold(id) => {
+            Reason::at(Code::AlreadySold, fields.ticket(*id), "this ticket is sold")
+        }
         Refusal::Held { ticket, until } => Reason {
             held_until: Some(*until),
             ..Reason::at(

@@ -49,7 +49,7 @@ pub struct CancelEventPayload {
 /// How an event was cancelled.
 #[derive(SimpleObject)]
 pub struct EventCancellation {
-    /// From this instant on nothing of it was sold or held.
+    /// When it was cancelled. A sale that was decided in the same moment may say a later time; it is cancelled with the rest.
     cancelled_at: DateTime<Utc>,
     /// Why, in the organizer's words.
     reason: String,

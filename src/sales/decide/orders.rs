@@ -104,6 +104,7 @@ pub(super) fn cancellable<'w>(
     world: &'w World<'_>,
     request: &Request<'_>,
     order_id: OrderId,
+    items: Option<&[OrderItemId]>,
     by: Canceller,
 ) -> Result<&'w PlacedOrder, Refusal> {
     let event_id: EventId = request.command.event_id;
@@ -130,10 +131,16 @@ pub(super) fn cancellable<'w>(
         Canceller::Customer => since.is_some_and(|until| world.facts.now < until),
     };
     // Cancelling twice is harmless, at any time.
-    if !is_open && placed.order.status != order::Status::Cancelled {
+    let mut meant = placed.items.iter().filter(|item| is_meant(items, item));
+    let is_over = meant.all(|item| item.status == order_item::Status::Cancelled);
+    if !is_open && !is_over {
         return Err(Refusal::NotCancellable { since });
     }
     Ok(placed)
+}
+
+fn is_meant(items: Option<&[OrderItemId]>, item: &order_item::Model) -> bool {
+    items.is_none_or(|ids| ids.binary_search(&item.id).is_ok())
 }
 
 pub(super) fn cancel(
@@ -144,7 +151,7 @@ pub(super) fn cancel(
     by: Canceller,
     reason: Option<&str>,
 ) -> Result<Verdict, Unserved> {
-    let mut placed = cancellable(world, request, order_id, by)?.clone();
+    let mut placed = cancellable(world, request, order_id, items, by)?.clone();
     if let Some(ids) = items {
         let is_item = |id: &OrderItemId| placed.items.iter().any(|item| item.id == *id);
         let unknown: Vec<Refusal> = ids
@@ -159,8 +166,7 @@ pub(super) fn cancel(
     let event_id = request.command.event_id;
     let mut cancelled = Vec::new();
     for item in &mut placed.items {
-        let is_meant = items.is_none_or(|ids| ids.binary_search(&item.id).is_ok());
-        if !is_meant || item.status == order_item::Status::Cancelled {
+        if !is_meant(items, item) || item.status == order_item::Status::Cancelled {
             continue;
         }
         if !world.facts.locked.contains_key(&(event_id, item.ticket_id))

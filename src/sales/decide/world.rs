@@ -311,10 +311,11 @@ impl<'f> World<'f> {
                     .insert((event_id, item.ticket_id), TicketState::Available);
             }
         }
-        self.changes.cancelled_items.extend(items);
-        if placed.order.status == order::Status::Cancelled {
+        // Who cancels what is cancelled changes nothing: an order ends once.
+        if !items.is_empty() && placed.order.status == order::Status::Cancelled {
             self.changes.cancelled_orders.push((event_id, order_id));
         }
+        self.changes.cancelled_items.extend(items);
         self.orders.insert((event_id, order_id), placed.clone());
     }
 

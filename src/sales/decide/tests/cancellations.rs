@@ -132,6 +132,33 @@ fn cancelling_twice_is_harmless() {
         assert_eq!(active(placed), []);
     }
     assert_eq!(order(&decisions[0]), order(&decisions[1]));
+
+    // The rows are written once, whoever asks again in the same batch.
+    let (_, changes) = decide_with_changes(
+        &sold_to_ada(&[1, 2]),
+        &[
+            (ADA, cancel("a", None)),
+            (ADA, cancel("again", None)),
+            (ADA, cancel("an item", Some(&[1]))),
+        ],
+    );
+    assert_eq!(changes.cancelled_orders, [(EVENT, ORDER)]);
+    assert_eq!(changes.cancelled_items.len(), 2);
+}
+
+#[test]
+fn an_item_that_is_cancelled_already_is_so_after_the_events_instant_too() {
+    let mut facts = sold_to_ada(&[1, 2]);
+    let gone = &mut facts.orders.get_mut(&(EVENT, ORDER)).unwrap().items[0];
+    gone.status = order_item::Status::Cancelled;
+    facts.now = at(190);
+    let decision = decide_single(&facts, cancel("a", Some(&[1])));
+    assert_eq!(active(order(&decision)), [item(2)]);
+    let since = Some(at(180));
+    assert_eq!(
+        refusal(decide_single(&facts, cancel("b", None))),
+        Refusal::NotCancellable { since }
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Random histories: batch after batch over rows that live on, against a model that serves one command at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
@@ -161,6 +161,12 @@ impl Rows {
     }
 
     fn write(&mut self, changes: Changes) {
+        let ended: HashSet<_> = changes.cancelled_orders.iter().collect();
+        assert_eq!(
+            ended.len(),
+            changes.cancelled_orders.len(),
+            "an order ends once"
+        );
         for item in &changes.cancelled_items {
             let items = self
                 .orders
@@ -361,7 +367,13 @@ impl Model {
             Action::CancelOrder {
                 order_id, items, ..
             } => {
-                let is_over = !self.owned.values().any(|(_, order)| order == order_id);
+                let is_meant = |id: &TicketId| {
+                    items
+                        .as_ref()
+                        .is_none_or(|items| items.iter().any(|item| self.items[item].1 == *id))
+                };
+                let mut meant = self.owned.iter().filter(|(id, _)| is_meant(id));
+                let is_over = !meant.any(|(_, (_, order))| order == order_id);
                 self.orders.get(order_id) == Some(&customer)
                     && (self.now < CANCELLABLE_UNTIL || is_over)
                     && items.iter().flatten().all(|item| {
