@@ -14,6 +14,7 @@ use super::{
     tickets::any_of,
 };
 use crate::{
+    entity::idempotency_key,
     fault::Step,
     ids::{CustomerId, EventId, TicketTypeId},
     money::Currency,
@@ -95,8 +96,9 @@ impl Transaction {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let query = sql::read_keys(self.backend, &keys);
-        let rows = self.all("reading idempotency keys", query).await?;
+        let statement = sql::read_keys(self.backend, &keys);
+        let rows: Vec<idempotency_key::Model> =
+            self.rows("reading idempotency keys", statement).await?;
         Ok(rows
             .into_iter()
             .map(|row| {

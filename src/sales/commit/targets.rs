@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Transaction;
 use crate::{
-    entity::order_item,
+    entity::{hold, order_item},
     ids::{CustomerId, EventId, HoldId, OrderId, TicketId},
     sales::{
         command::{Action, Kind},
@@ -104,8 +104,9 @@ impl Transaction {
             .collect();
         if !unknown.is_empty() {
             let unknown: Vec<_> = unknown.into_iter().collect();
-            let query = sql::read_holds(self.backend, &unknown);
-            for hold in self.all("reading holders", query).await? {
+            let statement = sql::read_holds(self.backend, &unknown);
+            let holders: Vec<hold::Model> = self.rows("reading holders", statement).await?;
+            for hold in holders {
                 let tickets = Vec::new();
                 facts
                     .holds
@@ -122,15 +123,11 @@ impl Transaction {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let holds = self
-            .all("reading holds", sql::read_holds(self.backend, ids))
-            .await?;
-        let tickets = self
-            .all(
-                "reading held tickets",
-                sql::read_held_tickets(self.backend, ids),
-            )
-            .await?;
+        let statement = sql::read_holds(self.backend, ids);
+        let holds: Vec<hold::Model> = self.rows("reading holds", statement).await?;
+        let statement = sql::read_held_tickets(self.backend, ids);
+        let mut tickets: Vec<sql::HeldRow> = self.rows("reading held tickets", statement).await?;
+        tickets.sort_unstable_by_key(|ticket| ticket.id);
         let mut found: HashMap<(EventId, HoldId), HoldFacts> = holds
             .into_iter()
             .map(|hold| {
@@ -139,9 +136,7 @@ impl Transaction {
             })
             .collect();
         for ticket in tickets {
-            if let Some(hold_id) = ticket.hold_id
-                && let Some(facts) = found.get_mut(&(ticket.event_id, hold_id))
-            {
+            if let Some(facts) = found.get_mut(&(ticket.event_id, ticket.hold_id)) {
                 facts.tickets.push(ticket.id);
             }
         }
@@ -281,8 +276,9 @@ impl Transaction {
             for customer in &holding {
                 allowance(facts, *customer).holds = Some(Vec::new());
             }
-            let query = sql::read_live_holds(self.backend, &holding, facts.now);
-            for hold in self.all("reading live holds", query).await? {
+            let statement = sql::read_live_holds(self.backend, &holding, facts.now);
+            let live: Vec<hold::Model> = self.rows("reading live holds", statement).await?;
+            for hold in live {
                 let live = LiveHold {
                     id: hold.id,
                     held_until: hold.held_until,

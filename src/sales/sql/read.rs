@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, Select,
-    Statement, Value, sea_query::Expr,
+    Statement, Value,
 };
 
 use crate::{
-    entity::{event, hold, idempotency_key, order, order_item, ticket},
+    entity::{event, hold, order, order_item},
     ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
-    sales::decide::HeldTickets,
+    sales::{command::TICKETS_PER_ORDER_MAX, decide::HeldTickets},
     store::{
         bulk::{self, Kind, is_one_of_pairs},
         dialect::clock,
@@ -67,20 +67,65 @@ pub fn read_ticket_types(
     ))
 }
 
-/// The idempotency keys of these that are bound.
-pub fn read_keys(
+/// Rows of a table by an index of it: for each of `rows`, up to `limit` whose `keys` equal it and that meet `condition`.
+///
+/// On PostgreSQL one look into the index for each, whatever the planner knows of the table: at the beginning of an on-sale
+/// it knows of an empty one, would read it from end to end, and keep that plan while the table grows. `LIMIT` binds it to
+/// the order of the text.
+fn look_up(
     backend: DbBackend,
-    keys: &[(EventId, CustomerId, String)],
-) -> Select<idempotency_key::Entity> {
+    (table, columns): (&str, &str),
+    keys: &[(&str, Kind)],
+    rows: Vec<Vec<Value>>,
+    (condition, limit): (&str, usize),
+) -> Statement {
+    let kinds: Vec<Kind> = keys.iter().map(|(_, kind)| *kind).collect();
+    let (source, values) = bulk::rows_source(backend, &kinds, rows);
+    let names: Vec<&str> = keys.iter().map(|(name, _)| *name).collect();
+    let sql = match backend {
+        DbBackend::Postgres => {
+            let wanted: Vec<String> = names.iter().map(|name| format!("wanted_{name}")).collect();
+            let equal: Vec<String> = names
+                .iter()
+                .map(|name| format!("{name} = wanted_{name}"))
+                .collect();
+            format!(
+                "WITH wanted ({}) AS ({source})
+                 SELECT found.* FROM wanted CROSS JOIN LATERAL (
+                     SELECT {columns} FROM {table} WHERE {} AND {condition} LIMIT {limit}
+                 ) AS found",
+                wanted.join(", "),
+                equal.join(" AND ")
+            )
+        }
+        _ => format!(
+            "SELECT {columns} FROM {table} WHERE ({}) IN ({source}) AND {condition}",
+            names.join(", ")
+        ),
+    };
+    Statement::from_sql_and_values(backend, sql, values)
+}
+
+/// The idempotency keys of these that are bound.
+pub fn read_keys(backend: DbBackend, keys: &[(EventId, CustomerId, String)]) -> Statement {
     let rows = keys
         .iter()
         .map(|(event, customer, key)| vec![event.0.into(), customer.0.into(), key.clone().into()])
         .collect();
-    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid, Kind::Text], rows);
-    idempotency_key::Entity::find().filter(Expr::cust_with_values(
-        format!("(event_id, customer_id, key) IN ({source})"),
-        values,
-    ))
+    look_up(
+        backend,
+        (
+            "idempotency_keys",
+            "event_id, customer_id, key, kind, fingerprint, result_id, created_at",
+        ),
+        &[
+            ("event_id", Kind::Uuid),
+            ("customer_id", Kind::Uuid),
+            ("key", Kind::Text),
+        ],
+        rows,
+        ("TRUE", 1),
+    )
 }
 
 /// Which of these tickets have an owner by the order items, whatever their own status says.
@@ -111,10 +156,18 @@ pub fn read_order_items(
         .order_by_asc(order_item::Column::Id)
 }
 
+const HOLD_COLUMNS: &str = "event_id, id, customer_id, status, held_until, extendable_until, tickets_len, order_id, \
+     created_at";
+
 /// Holds by their ids.
-pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Select<hold::Entity> {
-    let pairs = ids.iter().map(|(event, hold)| (event.0, hold.0));
-    hold::Entity::find().filter(is_one_of_pairs(backend, ("event_id", "id"), pairs))
+pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
+    look_up(
+        backend,
+        ("holds", HOLD_COLUMNS),
+        &[("event_id", Kind::Uuid), ("id", Kind::Uuid)],
+        pairs(ids.iter().map(|(event, hold)| (event.0, hold.0))),
+        ("TRUE", 1),
+    )
 }
 
 /// Holds as they stand now: the time, and each hold once for each ticket that names it, or once without one. In a single
@@ -177,33 +230,45 @@ impl From<StandingRow> for HeldTickets {
     }
 }
 
-/// The tickets whose rows name one of these holds, in the order of their ids.
-pub fn read_held_tickets(
-    backend: DbBackend,
-    holds: &[(EventId, HoldId)],
-) -> Select<ticket::Entity> {
-    let pairs = holds.iter().map(|(event, hold)| (event.0, hold.0));
-    ticket::Entity::find()
-        .filter(is_one_of_pairs(backend, ("event_id", "hold_id"), pairs))
+/// The tickets whose rows name one of these holds.
+pub fn read_held_tickets(backend: DbBackend, holds: &[(EventId, HoldId)]) -> Statement {
+    look_up(
+        backend,
+        ("tickets", "event_id, id, hold_id"),
+        &[("event_id", Kind::Uuid), ("hold_id", Kind::Uuid)],
+        pairs(holds.iter().map(|(event, hold)| (event.0, hold.0))),
         // A literal: a plan that is kept cannot use a partial index for a parameter.
-        .filter(Expr::cust("status = 'HELD'"))
-        .order_by_asc(ticket::Column::Id)
+        ("status = 'HELD'", TICKETS_PER_ORDER_MAX),
+    )
 }
 
-/// How many tickets each of these customers owns of the event; no row for none.
+#[derive(FromQueryResult)]
+pub struct HeldRow {
+    pub event_id: EventId,
+    pub id: TicketId,
+    pub hold_id: HoldId,
+}
+
+/// How many tickets each of these customers owns of the event. Counted for one after the other, as in [`look_up`].
 pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Statement {
-    let (source, values) = customers_source(backend, customers);
+    let rows = pairs(
+        customers
+            .iter()
+            .map(|(event, customer)| (event.0, customer.0)),
+    );
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
     Statement::from_sql_and_values(
         backend,
         format!(
             "WITH wanted (event_id, customer_id) AS ({source})
-             SELECT wanted.event_id, wanted.customer_id, count(*) AS owned_len
-             FROM wanted
-             JOIN orders ON orders.event_id = wanted.event_id AND orders.customer_id = wanted.customer_id
-                 AND orders.status = 'CONFIRMED'
-             JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
-                 AND order_items.status = 'ACTIVE'
-             GROUP BY wanted.event_id, wanted.customer_id"
+             SELECT wanted.event_id, wanted.customer_id, (
+                 SELECT count(*) FROM orders
+                 JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
+                     AND order_items.status = 'ACTIVE'
+                 WHERE orders.event_id = wanted.event_id AND orders.customer_id = wanted.customer_id
+                     AND orders.status = 'CONFIRMED'
+             ) AS owned_len
+             FROM wanted"
         ),
         values,
     )
@@ -221,23 +286,32 @@ pub fn read_live_holds(
     backend: DbBackend,
     customers: &[(EventId, CustomerId)],
     now: DateTime<Utc>,
-) -> Select<hold::Entity> {
-    let pairs = customers
-        .iter()
-        .map(|(event, customer)| (event.0, customer.0));
-    hold::Entity::find()
-        .filter(is_one_of_pairs(backend, ("event_id", "customer_id"), pairs))
-        .filter(Expr::cust("status = 'ACTIVE'"))
-        .filter(hold::Column::HeldUntil.gt(now))
+) -> Statement {
+    let condition = match backend {
+        DbBackend::Postgres => "status = 'ACTIVE' AND held_until > $3",
+        _ => "status = 'ACTIVE' AND held_until > ?",
+    };
+    let mut statement = look_up(
+        backend,
+        ("holds", HOLD_COLUMNS),
+        &[("event_id", Kind::Uuid), ("customer_id", Kind::Uuid)],
+        pairs(
+            customers
+                .iter()
+                .map(|(event, customer)| (event.0, customer.0)),
+        ),
+        (condition, HOLDS_PER_CUSTOMER_MAX),
+    );
+    if let Some(values) = &mut statement.values {
+        values.0.push(now.into());
+    }
+    statement
 }
 
-fn customers_source(
-    backend: DbBackend,
-    customers: &[(EventId, CustomerId)],
-) -> (String, Vec<Value>) {
-    let rows = customers
-        .iter()
-        .map(|(event, customer)| vec![event.0.into(), customer.0.into()])
-        .collect();
-    bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows)
+/// A hold has a ticket at least, and no event allows more than a thousand held tickets.
+const HOLDS_PER_CUSTOMER_MAX: usize = 1_000;
+
+fn pairs(ids: impl Iterator<Item = (uuid::Uuid, uuid::Uuid)>) -> Vec<Vec<Value>> {
+    ids.map(|(first, second)| vec![first.into(), second.into()])
+        .collect()
 }
