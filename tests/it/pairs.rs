@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{
     Client, Database, Outcome, Server,
-    client::{Hold, HoldOutcome, Order},
+    client::{Hold, HoldOutcome, Order, codes},
     rows, seed,
 };
 
@@ -22,9 +22,18 @@ enum Act {
     Extend,
     Release,
     Cancel,
+    /// By staff.
+    Block,
 }
 
-const ACTS: [Act; 5] = [Act::Hold, Act::Buy, Act::Extend, Act::Release, Act::Cancel];
+const ACTS: [Act; 6] = [
+    Act::Hold,
+    Act::Buy,
+    Act::Extend,
+    Act::Release,
+    Act::Cancel,
+    Act::Block,
+];
 
 /// What is so of a ticket and of its first holder's hold and order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +49,10 @@ impl State {
         match (act, self.ticket, self.hold) {
             (Act::Hold, "AVAILABLE", hold) => with("HELD", hold),
             (Act::Buy, "AVAILABLE", hold) => with("SOLD", hold),
-            (Act::Hold | Act::Buy, "HELD", _) => ("HELD", self),
-            (Act::Hold | Act::Buy, _, _) => ("ALREADY_SOLD", self),
+            (Act::Block, "AVAILABLE" | "BLOCKED", hold) => with("BLOCKED", hold),
+            (Act::Hold | Act::Buy | Act::Block, "HELD", _) => ("HELD", self),
+            (Act::Hold | Act::Buy, "BLOCKED", _) => ("BLOCKED", self),
+            (Act::Hold | Act::Buy | Act::Block, _, _) => ("ALREADY_SOLD", self),
             (Act::Extend, ..) if self.hold == "ACTIVE" => ("DONE", self),
             (Act::Release, ..) if self.hold == "ACTIVE" => with("AVAILABLE", "RELEASED"),
             (Act::Extend | Act::Release, _, "RELEASED") => ("HOLD_RELEASED", self),
@@ -80,7 +91,7 @@ async fn meet(servers: &[&Server; 2], database: &Database) {
     let clients = [servers[0].client(), servers[1].client()];
     let met = event.tickets.iter().enumerate().map(|(n, ticket)| {
         let (first, second) = pairs[n % pairs.len()];
-        meet_at(n, &clients, &ticket.id, first, second)
+        meet_at(n, &clients, (&event.id, &ticket.id), first, second)
     });
     let orders: Vec<Outcome> = join_all(met).await.into_iter().flatten().collect();
     rows::assert_conserved(database, &orders).await;
@@ -90,10 +101,11 @@ async fn meet(servers: &[&Server; 2], database: &Database) {
 async fn meet_at(
     n: usize,
     clients: &[Client; 2],
-    ticket: &str,
+    ticket: (&str, &str),
     first: Act,
     second: Act,
 ) -> Vec<Outcome> {
+    let (event, ticket) = ticket;
     let ada = clients
         .each_ref()
         .map(|client| client.customer(&format!("ada {n}")));
@@ -125,7 +137,7 @@ async fn meet_at(
             first,
             &ada[0],
             &other(0),
-            ticket,
+            (event, ticket),
             &before,
             order.as_ref(),
             "first",
@@ -134,7 +146,7 @@ async fn meet_at(
             second,
             &ada[1],
             &other(1),
-            ticket,
+            (event, ticket),
             &before,
             order.as_ref(),
             "second",
@@ -181,7 +193,7 @@ async fn act(
     act: Act,
     ada: &Client,
     other: &Client,
-    ticket: &str,
+    (event, ticket): (&str, &str),
     hold: &Hold,
     order: Option<&Order>,
     key: &str,
@@ -202,6 +214,13 @@ async fn act(
         Act::Cancel => {
             let order = order.expect("who cancels has bought");
             of_order(ada.cancel_order(&order.id, None, None, key).await)
+        }
+        Act::Block => {
+            let input = json!({ "eventId": event, "ticketIds": [ticket], "reason": key });
+            let staff = other.organizer("the hall");
+            let payload = staff.ask("blockTickets", "tickets { id }", input).await;
+            let code = codes(&payload).first().copied().unwrap_or("DONE");
+            (code.to_owned(), None)
         }
     }
 }
