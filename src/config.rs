@@ -58,8 +58,8 @@ pub struct DatabaseConfig {
     )]
     pub database_url: Option<String>,
 
-    /// Connections for reading and for the catalogue (PostgreSQL). The desk has 2 of its own beside them, and one for
-    /// each of --waiting-lanes. More connections serve more readers at once and cost the database memory
+    /// Connections for reading and for the catalogue (PostgreSQL). Sales have up to 6 of their own beside them, and
+    /// one for each of --waiting-lanes. More connections serve more readers at once and cost the database memory
     #[arg(
         long,
         env = "ROWLOCK_DATABASE_CONNECTIONS",

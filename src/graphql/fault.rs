@@ -32,8 +32,8 @@ pub enum Code {
     Timeout,
     /// The connection to the database was lost while a sale was being committed: repeat with the same key.
     OutcomeUnknown,
-    /// The database is out of reach: come back after `extensions.retryAfter` seconds, a write with the same key. What it
-    /// did may only be what could not be read.
+    /// The database is out of reach: come back after `extensions.retryAfter` seconds, a write with the same key: it may
+    /// have happened, and only its answer could not be read.
     Unavailable,
     /// Something is broken here; the request id in `extensions.requestId` finds it in the log.
     Internal,

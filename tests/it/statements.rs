@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Database, Server, client::Answer, eventually, rows, seed};
@@ -260,4 +261,36 @@ async fn a_purchase_locks_its_ticket_in_a_handful_of_statements() {
         );
     }
     rows::assert_conserved(&database, &outcomes).await;
+}
+
+/// A table that was analysed while it was empty is one row for the planner, and a session keeps its plan: it must not read
+/// all the keys there are for each purchase, however many they become.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_costs_one_look_whatever_the_planner_knows_of_the_table() {
+    const PURCHASES: u8 = 60;
+    let database = Database::postgres().await;
+    let rows = database.connect().await;
+    rows.execute_unprepared("VACUUM ANALYZE").await.unwrap();
+    let mut server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), PURCHASES.into()).await;
+    let ada = server.client().customer("ada");
+    for (n, ticket) in event.tickets.iter().enumerate() {
+        ada.purchase_ticket(&ticket.id, &format!("key {n}"))
+            .await
+            .sold();
+    }
+    // A session tells what it has read when it ends, at the latest.
+    server.terminate();
+    server.wait_exit(LOGGED_WITHIN).await;
+    let sql = "SELECT idx_scan, idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'idempotency_keys_pkey'";
+    let read = eventually("the index's statistics", LOGGED_WITHIN, async || {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = rows.query_one_raw(statement).await.unwrap().unwrap();
+        let scans: i64 = row.try_get_by_index(0).unwrap();
+        let read: i64 = row.try_get_by_index(1).unwrap();
+        (scans >= i64::from(PURCHASES)).then_some(read)
+    })
+    .await;
+    assert!(read < i64::from(PURCHASES), "{read} keys read");
+    rows.close().await.unwrap();
 }
