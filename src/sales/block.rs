@@ -1,6 +1,6 @@
 //! Withholding tickets from sale, and giving them back: all of those that are named, or none.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, iter};
 
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseConnection;
@@ -138,8 +138,8 @@ impl Blocking {
         let locked = tx.all("locking tickets to block", query).await?;
         // Behind the locks, as for a sale: the visit of a cancelled event must find what is done here, or this must find it
         // cancelled.
-        let statement = sql::read_events(tx.backend(), &[*event_id]);
-        let events: Vec<sql::EventRow> = tx.rows("reading events", statement).await?;
+        let statement = sql::read_catalogue(tx.backend(), iter::once((*event_id, None)));
+        let events: Vec<sql::CatalogueRow> = tx.rows("reading events", statement).await?;
         let Some(event) = events.first() else {
             return Err(Failure::bug("reading events"));
         };

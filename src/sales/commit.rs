@@ -10,11 +10,12 @@
 
 mod facts;
 mod gates;
+mod hints;
 mod targets;
 mod tickets;
 mod write;
 
-pub use self::gates::cancellation_of;
+pub use self::{gates::cancellation_of, hints::Hints};
 
 use std::{collections::HashMap, time::Duration};
 
@@ -224,8 +225,9 @@ impl Transaction {
         self,
         requests: &[Request<'_>],
         trust: Trust,
+        hints: &Hints,
     ) -> Result<Vec<Settled>, Failure> {
-        let attempt = async { Ok(self.attempt(requests, trust).await) };
+        let attempt = async { Ok(self.attempt(requests, trust, hints).await) };
         let (settled, has_changed) =
             bounded(self.backend, TRANSACTION_MAX, "settling a batch", attempt).await??;
         if !has_changed {
@@ -243,6 +245,7 @@ impl Transaction {
         &self,
         requests: &[Request<'_>],
         trust: Trust,
+        hints: &Hints,
     ) -> Result<(Vec<Settled>, bool), Failure> {
         let closed = self.closed_gates(requests).await?;
         let gate_before = |request: &Request<'_>| {
@@ -260,9 +263,10 @@ impl Transaction {
             keys: self.read_keys(&behind_gate).await?,
             ..Facts::default()
         };
-        let sellable = self.sellable(&mut facts, &behind_gate).await?;
-        self.lock_tickets(&mut facts, &sellable, trust).await?;
-        self.read_behind_locks(&mut facts, &sellable).await?;
+        let sellable = self.sellable(&mut facts, &behind_gate, hints).await?;
+        self.lock_tickets(&mut facts, &sellable, trust, hints)
+            .await?;
+        self.read_behind_locks(&mut facts, &sellable, hints).await?;
 
         let minted: Vec<Minted> = behind_gate
             .iter()

@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Outcome, SaleFault,
     command::Command,
-    commit::{Blocker, Settled, Transaction},
+    commit::{Blocker, Hints, Settled, Transaction},
     customers::Customers,
     decide::Request,
     failure::{Cause, Failure},
@@ -114,6 +114,7 @@ impl Entry {
 pub struct Desk {
     pub limits: Limits,
     pub waiting: Waiting,
+    pub hints: Hints,
     customers: Arc<Customers>,
 }
 
@@ -123,6 +124,7 @@ impl Desk {
         Arc::new(Self {
             limits,
             waiting,
+            hints: Hints::default(),
             customers,
         })
     }
@@ -189,7 +191,7 @@ impl Desk {
         let db = lane.connection().await?;
         self.identify(&db, part).await?;
         let tx = Transaction::begin(&db).await?;
-        tx.settle(&requests(part), trust).await
+        tx.settle(&requests(part), trust, &self.hints).await
     }
 
     /// Finds out who the callers are.

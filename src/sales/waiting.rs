@@ -286,7 +286,8 @@ async fn attempt(
         return Err(failure);
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
-    match tx.settle(&desk::requests(&part), Trust::Status).await {
+    let requests = desk::requests(&part);
+    match tx.settle(&requests, Trust::Status, &desk.hints).await {
         Ok(settled) => desk.answer(part, settled),
         Err(failure) => {
             let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;

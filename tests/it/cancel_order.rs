@@ -10,6 +10,28 @@ use crate::harness::{
 };
 
 on_both_databases! {
+    /// The search for any free ticket begins after the one that was picked last, and must come round.
+    async fn whoever_wants_any_ticket_gets_one_that_came_back_behind_the_last_pick(database: Database) {
+        let server = Server::start(&database).await;
+        let event = seed::places(&server.client(), 6).await;
+        cancellable_for(&database, TimeDelta::hours(1)).await;
+        let (ada, bob) = (server.client().customer("ada"), server.client().customer("bob"));
+        let mut outcomes = Vec::new();
+        for n in 0..6 {
+            outcomes.push(ada.purchase_any(&event.ticket_type_id, 1, &format!("{n}")).await);
+        }
+        assert!(bob.purchase_any(&event.ticket_type_id, 1, "none").await.is_refused("NOT_ENOUGH_LEFT"));
+        for (n, key) in [(1, "second"), (4, "fifth"), (0, "first")] {
+            let order = rows::orders(&outcomes)[n].clone();
+            ada.cancel_order(&order.id, None, None, key).await.sold();
+            let again = bob.purchase_any(&event.ticket_type_id, 1, key).await.sold();
+            assert_eq!(again.items[0].ticket.id, order.items[0].ticket.id);
+        }
+        assert!(bob.purchase_any(&event.ticket_type_id, 1, "none").await.is_refused("NOT_ENOUGH_LEFT"));
+        let two = bob.hold_any(&event.ticket_type_id, 2, "two").await;
+        assert!(two.is_refused("NOT_ENOUGH_LEFT"), "{two:?}");
+    }
+
     async fn a_cancelled_orders_ticket_is_sold_again_with_another_code(database: Database) {
         let server = Server::start(&database).await;
         let event = seed::seats(&server.client(), 2).await;

@@ -10,9 +10,8 @@ use crate::harness::{Client, Database, Server, client::Answer, eventually, rows,
 /// An answered request is in the log at once; this is for a machine that is busy elsewhere.
 const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the transaction of one purchase may ask of PostgreSQL: gate, key, event, lock, event again, ticket type, and four
-/// writes.
-const OF_A_PURCHASE_MAX: usize = 10;
+/// What the transaction of one purchase may ask of PostgreSQL: gate, key, lock, event with ticket type, and one write.
+const OF_A_PURCHASE_MAX: usize = 5;
 
 async fn start(database: &Database) -> Server {
     Server::builder(database)

@@ -9,6 +9,7 @@ use sea_orm::{DbBackend, DbErr};
 use super::{
     Transaction,
     gates::{gate_of, gates_of},
+    hints::Hints,
     key_of,
     targets::bound,
     tickets::any_of,
@@ -28,12 +29,13 @@ use crate::{
 
 impl Transaction {
     /// The requests that tickets are locked for: a repeat gets its order whoever has its ticket locked by now, and what
-    /// will be refused anyway should not keep tickets from others. Their events, read here, are read again behind the
-    /// locks, and those facts decide.
+    /// will be refused anyway should not keep tickets from others. Their events are read again behind the locks, and those
+    /// facts decide; here an earlier batch's are enough to let a request pass, though not to refuse it.
     pub(super) async fn sellable<'a>(
         &self,
         facts: &mut Facts,
         requests: &[Request<'a>],
+        hints: &Hints,
     ) -> Result<Vec<Request<'a>>, Failure> {
         let new: Vec<(usize, Request<'a>)> = requests
             .iter()
@@ -43,8 +45,16 @@ impl Transaction {
             .collect();
         let of_new: Vec<Request<'a>> = new.iter().map(|(_, request)| *request).collect();
         self.read_targets(facts, &of_new).await?;
-        self.read_events(facts, &of_new).await?;
+        let is_recalled = hints.recall_events(facts, &events_of(&of_new));
+        if !is_recalled {
+            self.read_events(facts, &of_new).await?;
+        }
         self.read_allowances(facts, &of_new).await?;
+        let is_refused = |request: &Request<'_>| refuse_early(facts, request).is_err();
+        if is_recalled && of_new.iter().any(is_refused) {
+            self.read_events(facts, &of_new).await?;
+            self.read_allowances(facts, &of_new).await?;
+        }
         let mut sellable = Vec::new();
         for (index, request) in new {
             match refuse_early(facts, &request) {
@@ -120,48 +130,26 @@ impl Transaction {
         &self,
         facts: &mut Facts,
         requests: &[Request<'_>],
+        hints: &Hints,
     ) -> Result<(), Failure> {
         self.read_targets_again(facts, requests).await?;
-        self.read_catalogue(facts, requests).await?;
-        self.read_allowances(facts, requests).await
-    }
-
-    /// Events, ticket types and the time: an event that was cancelled meanwhile sells nothing more.
-    async fn read_catalogue(
-        &self,
-        facts: &mut Facts,
-        requests: &[Request<'_>],
-    ) -> Result<(), Failure> {
-        self.read_events(facts, requests).await?;
-        let types: HashSet<(EventId, TicketTypeId)> = facts
+        let mut types: HashSet<(EventId, Option<TicketTypeId>)> = facts
             .locked
             .iter()
-            .map(|((event, _), ticket)| (*event, ticket.ticket_type_id))
-            .chain(
-                any_of(requests)
-                    .iter()
-                    .map(|any| (any.event_id, any.ticket_type_id)),
-            )
+            .map(|((event, _), ticket)| (*event, Some(ticket.ticket_type_id)))
             .collect();
-        let types: Vec<_> = types.into_iter().collect();
-        if types.is_empty() {
-            return Ok(());
-        }
-        let query = sql::read_ticket_types(self.backend, &types);
-        let rows = self.all("reading ticket types", query).await?;
-        facts.ticket_types = rows
-            .into_iter()
-            .map(|row| {
-                (
-                    (row.event_id, row.id),
-                    TypeFacts {
-                        name: row.name,
-                        price_minor: row.price_minor,
-                    },
-                )
-            })
-            .collect();
-        Ok(())
+        let any = any_of(requests);
+        types.extend(
+            any.iter()
+                .map(|any| (any.event_id, Some(any.ticket_type_id))),
+        );
+        // An event that was cancelled meanwhile sells nothing more, and an event of which nothing is locked has its say too.
+        let with_types: HashSet<EventId> = types.iter().map(|(event, _)| *event).collect();
+        let others = events_of(requests);
+        types.extend(others.difference(&with_types).map(|event| (*event, None)));
+        self.read_catalogue(facts, types).await?;
+        hints.remember_events(facts);
+        self.read_allowances(facts, requests).await
     }
 
     /// The time, and the events of these requests.
@@ -170,20 +158,36 @@ impl Transaction {
         facts: &mut Facts,
         requests: &[Request<'_>],
     ) -> Result<(), Failure> {
-        let events: HashSet<EventId> = requests
-            .iter()
-            .map(|request| request.command.event_id)
-            .collect();
-        if events.is_empty() {
+        let events = events_of(requests).into_iter().map(|event| (event, None));
+        self.read_catalogue(facts, events.collect()).await
+    }
+
+    /// The time, and events with ticket types, in place of those that are known.
+    async fn read_catalogue(
+        &self,
+        facts: &mut Facts,
+        wanted: HashSet<(EventId, Option<TicketTypeId>)>,
+    ) -> Result<(), Failure> {
+        facts.events.clear();
+        facts.ticket_types.clear();
+        if wanted.is_empty() {
             return Ok(());
         }
-        let events: Vec<EventId> = events.into_iter().collect();
-        let step = "reading events";
-        let rows: Vec<sql::EventRow> = self
-            .rows(step, sql::read_events(self.backend, &events))
-            .await?;
+        let step = "reading events and ticket types";
+        let statement = sql::read_catalogue(self.backend, wanted.into_iter());
+        let rows: Vec<sql::CatalogueRow> = self.rows(step, statement).await?;
         for row in rows {
             facts.now = row.now;
+            if let (Some(event), Some(id), Some(name), Some(price_minor)) = (
+                row.id,
+                row.ticket_type_id,
+                &row.ticket_type_name,
+                row.price_minor,
+            ) {
+                let name = name.clone();
+                let ticket_type = TypeFacts { name, price_minor };
+                facts.ticket_types.insert((event, id), ticket_type);
+            }
             if let Some((id, event)) = event_facts(row).step(step)? {
                 facts.events.insert(id, event);
             }
@@ -192,8 +196,13 @@ impl Transaction {
     }
 }
 
+fn events_of(requests: &[Request<'_>]) -> HashSet<EventId> {
+    let events = requests.iter().map(|request| request.command.event_id);
+    events.collect()
+}
+
 /// None for an id that no event has.
-fn event_facts(row: sql::EventRow) -> Result<Option<(EventId, EventFacts)>, DbErr> {
+fn event_facts(row: sql::CatalogueRow) -> Result<Option<(EventId, EventFacts)>, DbErr> {
     let Some(id) = row.id else { return Ok(None) };
     let missing = || DbErr::Type(format!("event {id} lacks a column"));
     let currency = row.currency.as_deref().and_then(Currency::from_code);

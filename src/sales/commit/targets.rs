@@ -66,6 +66,11 @@ fn orders_of(requests: &[Request<'_>]) -> Vec<(EventId, OrderId)> {
     orders.into_iter().collect()
 }
 
+fn hold_facts(held: HeldTickets) -> ((EventId, HoldId), HoldFacts) {
+    let HeldTickets { hold, tickets, .. } = held;
+    ((hold.event_id, hold.id), HoldFacts { hold, tickets })
+}
+
 impl Transaction {
     /// The holds and orders that requests are about, with the ids of their tickets.
     pub(super) async fn read_targets(
@@ -78,7 +83,8 @@ impl Transaction {
             .filter_map(|request| Some((request.command.event_id, request.command.hold_id()?)))
             .collect();
         let holds: Vec<_> = holds.into_iter().collect();
-        facts.holds = self.read_holds(&holds).await?;
+        let holds = self.read_holds("reading holds", &holds).await?;
+        facts.holds = holds.into_iter().map(hold_facts).collect();
         facts.orders = self.read_orders(&orders_of(requests)).await?;
         Ok(())
     }
@@ -102,45 +108,23 @@ impl Transaction {
             })
             .filter(|key| !facts.holds.contains_key(key))
             .collect();
-        if !unknown.is_empty() {
-            let unknown: Vec<_> = unknown.into_iter().collect();
-            let statement = sql::read_holds(self.backend, &unknown);
-            let holders: Vec<hold::Model> = self.rows("reading holders", statement).await?;
-            for hold in holders {
-                let tickets = Vec::new();
-                facts
-                    .holds
-                    .insert((hold.event_id, hold.id), HoldFacts { hold, tickets });
-            }
-        }
+        let unknown: Vec<_> = unknown.into_iter().collect();
+        let holders = self.read_holds("reading holders", &unknown).await?;
+        facts.holds.extend(holders.into_iter().map(hold_facts));
         Ok(())
     }
 
+    /// Holds as they stand now, with the time.
     async fn read_holds(
         &self,
+        step: &'static str,
         ids: &[(EventId, HoldId)],
-    ) -> Result<HashMap<(EventId, HoldId), HoldFacts>, Failure> {
+    ) -> Result<Vec<HeldTickets>, Failure> {
         if ids.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Vec::new());
         }
-        let statement = sql::read_holds(self.backend, ids);
-        let holds: Vec<hold::Model> = self.rows("reading holds", statement).await?;
-        let statement = sql::read_held_tickets(self.backend, ids);
-        let mut tickets: Vec<sql::HeldRow> = self.rows("reading held tickets", statement).await?;
-        tickets.sort_unstable_by_key(|ticket| ticket.id);
-        let mut found: HashMap<(EventId, HoldId), HoldFacts> = holds
-            .into_iter()
-            .map(|hold| {
-                let tickets = Vec::new();
-                ((hold.event_id, hold.id), HoldFacts { hold, tickets })
-            })
-            .collect();
-        for ticket in tickets {
-            if let Some(facts) = found.get_mut(&(ticket.event_id, ticket.hold_id)) {
-                facts.tickets.push(ticket.id);
-            }
-        }
-        Ok(found)
+        let rows = self.rows(step, sql::read_holds(self.backend, ids)).await?;
+        Ok(held_tickets(rows))
     }
 
     async fn read_orders(
@@ -174,19 +158,6 @@ impl Transaction {
         Ok(found)
     }
 
-    /// Holds with the time at which they are read: a batch of nothing but repeats has asked for none.
-    async fn read_standing_holds(
-        &self,
-        ids: &[(EventId, HoldId)],
-    ) -> Result<Vec<HeldTickets>, Failure> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let statement = sql::read_standing_holds(self.backend, ids);
-        let rows = self.rows("reading repeated holds", statement).await?;
-        Ok(held_tickets(rows))
-    }
-
     /// What keys had made before this batch, as it is now. Read here, behind the gate: a buyer who repeats after a fault
     /// must not meet another one on the way to the answer.
     pub(super) async fn repeated(
@@ -207,7 +178,7 @@ impl Transaction {
         let orders = orders
             .into_iter()
             .map(|((_, id), placed)| (Bound::Order(id), Done::Order(placed)));
-        let holds = self.read_standing_holds(&holds).await?;
+        let holds = self.read_holds("reading repeated holds", &holds).await?;
         let holds = holds
             .into_iter()
             .map(|held| (Bound::Hold(held.hold.id), Done::Hold(held)));

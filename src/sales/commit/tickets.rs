@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use sea_orm::DbBackend;
+use uuid::Uuid;
 
-use super::{Transaction, targets::claimed_tickets};
+use super::{Transaction, hints::Hints, targets::claimed_tickets};
 use crate::{
     entity::ticket,
     ids::{EventId, TicketId, TicketTypeId},
@@ -28,28 +29,30 @@ impl Transaction {
         facts: &mut Facts,
         requests: &[Request<'_>],
         trust: Trust,
+        hints: &Hints,
     ) -> Result<(), Failure> {
         let claimed = claimed_tickets(facts, requests);
         if claimed.len() > CLAIMS_MAX && requests.len() > 1 {
             return Err(Failure::too_large("locking claimed tickets"));
         }
         if !claimed.is_empty() {
-            let query = sql::lock_claimed_tickets(self.backend, &claimed);
-            let rows = self.all("locking claimed tickets", query).await?;
+            let statement = sql::lock_claimed_tickets(self.backend, &claimed);
+            let rows: Vec<ticket::Model> = self.rows("locking claimed tickets", statement).await?;
             note_locked(facts, rows);
         }
         let mut named = named_tickets(requests);
         if !named.is_empty() {
-            let query = sql::lock_free_tickets(self.backend, &named);
-            let rows = self.all("locking tickets", query).await?;
+            let statement = sql::lock_free_tickets(self.backend, &named);
+            let rows: Vec<ticket::Model> = self.rows("locking tickets", statement).await?;
             note_locked(facts, rows);
         }
         named.extend(claimed);
         self.read_unlocked(facts, &named).await?;
         let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();
-        let any = any_of(requests);
+        let mut any = any_of(requests);
         if !any.is_empty() {
-            self.pick(facts, &any, &named_ids, trust).await?;
+            self.hint_at(&mut any, hints);
+            self.pick(facts, &any, &named_ids, trust, hints).await?;
         }
         if trust == Trust::Owners {
             self.doubt_statuses(facts).await?;
@@ -71,8 +74,8 @@ impl Transaction {
         if missing.is_empty() {
             return Ok(());
         }
-        let query = sql::read_tickets(self.backend, &missing);
-        let rows = self.all("reading tickets", query).await?;
+        let statement = sql::read_tickets(self.backend, &missing);
+        let rows: Vec<ticket::Model> = self.rows("reading tickets", statement).await?;
         facts.unlocked = rows
             .into_iter()
             .map(|row| {
@@ -90,24 +93,47 @@ impl Transaction {
         Ok(())
     }
 
-    /// Any tickets of a type: available ones first, then those whose hold has ended, then a look at what others have.
+    /// Where to begin looking. SQLite's index has no entries of what was sold to walk past.
+    fn hint_at(&self, any: &mut [sql::AnyOf], hints: &Hints) {
+        if self.backend == DbBackend::Postgres {
+            for any in any {
+                any.after = hints.last_pick(any.event_id, any.ticket_type_id);
+            }
+        }
+    }
+
+    /// Any tickets of a type: available ones first, from where the last was picked and then from the beginning, then those
+    /// whose hold has ended, then a look at what others have.
     async fn pick(
         &self,
         facts: &mut Facts,
         any: &[sql::AnyOf],
         named: &[TicketId],
         trust: Trust,
+        hints: &Hints,
     ) -> Result<(), Failure> {
         let mut short = any.to_vec();
-        for free in [sql::Free::Available, sql::Free::Expired] {
-            let rows = self.pick_rows(free, &short, named, trust).await?;
+        for free in [
+            sql::Free::Available,
+            sql::Free::AvailableBefore,
+            sql::Free::Expired,
+        ] {
+            let possible: Vec<_> = short
+                .iter()
+                .filter(|any| free != sql::Free::AvailableBefore || !any.after.0.is_nil())
+                .copied()
+                .collect();
+            if possible.is_empty() {
+                continue;
+            }
+            let rows = self.pick_rows(free, &possible, named, trust).await?;
             for row in &rows {
-                facts
-                    .picks
-                    .entry((row.event_id, row.ticket_type_id))
-                    .or_default()
-                    .tickets
-                    .push(row.id);
+                let of_type = (row.event_id, row.ticket_type_id);
+                facts.picks.entry(of_type).or_default().tickets.push(row.id);
+                if free != sql::Free::Expired {
+                    // The rows come in the order of their ids: the last one stays.
+                    hints.remember_pick(row.event_id, row.ticket_type_id, row.id);
+                }
             }
             note_locked(facts, rows);
             short = any
@@ -228,6 +254,7 @@ pub(super) fn any_of(requests: &[Request<'_>]) -> Vec<sql::AnyOf> {
             event_id,
             ticket_type_id,
             quantity,
+            after: TicketId(Uuid::nil()),
         })
         .collect();
     // One order for all processes, so that two batches pick in the same direction.

@@ -1,6 +1,6 @@
-//! Writing what was decided: a handful of statements, whatever the batch's length.
+//! Writing what was decided: what ends in statements of its own, the rest in one, whatever the batch's length.
 
-use sea_orm::Statement;
+use sea_orm::{DbBackend, Statement};
 
 use super::Transaction;
 use crate::{
@@ -12,39 +12,44 @@ use crate::{
     },
 };
 
-impl Transaction {
-    /// Writes the changes, each table once for each kind of change. What ends comes first: the database refuses a second
-    /// owner of a ticket at each statement, not only at the commit.
-    pub(super) async fn write(&self, changes: &Changes) -> Result<(), Failure> {
-        self.end_items(changes).await?;
-        self.mark_tickets(changes).await?;
-        self.place_orders(changes).await?;
-        self.write_holds(changes).await?;
-        if !changes.keys.is_empty() {
-            let statement = sql::insert_keys(self.backend, changes.keys.iter());
-            self.change("writing idempotency keys", statement, changes.keys.len())
-                .await?;
+/// A statement that must touch exactly so many rows.
+struct Write {
+    step: &'static str,
+    statement: Statement,
+    rows: usize,
+}
+
+/// The writes of a batch, in the order in which they are made where each is a statement of its own.
+struct Writes {
+    backend: DbBackend,
+    writes: Vec<Write>,
+}
+
+impl Writes {
+    /// Adds a write of these rows, unless there are none.
+    fn add<T>(
+        &mut self,
+        step: &'static str,
+        rows: &[T],
+        statement: impl Fn(DbBackend, &[T]) -> Statement,
+    ) {
+        if !rows.is_empty() {
+            self.writes.push(Write {
+                step,
+                statement: statement(self.backend, rows),
+                rows: rows.len(),
+            });
         }
-        Ok(())
     }
 
-    async fn end_items(&self, changes: &Changes) -> Result<(), Failure> {
+    fn end_items(&mut self, changes: &Changes) {
         let items = &changes.cancelled_items;
-        if !items.is_empty() {
-            let statement = sql::cancel_items(self.backend, items);
-            self.change("cancelling order items", statement, items.len())
-                .await?;
-        }
+        self.add("cancelling order items", items, sql::cancel_items);
         let orders = &changes.cancelled_orders;
-        if !orders.is_empty() {
-            let statement = sql::cancel_orders(self.backend, orders);
-            self.change("cancelling orders", statement, orders.len())
-                .await?;
-        }
-        Ok(())
+        self.add("cancelling orders", orders, sql::cancel_orders);
     }
 
-    async fn mark_tickets(&self, changes: &Changes) -> Result<(), Failure> {
+    fn mark_tickets(&mut self, changes: &Changes) {
         let (mut sold, mut available, mut held) = (Vec::new(), Vec::new(), Vec::new());
         for (&(event_id, id), state) in &changes.tickets {
             match *state {
@@ -53,79 +58,91 @@ impl Transaction {
                 TicketState::Held { hold_id, until } => held.push((event_id, id, hold_id, until)),
             }
         }
-        if !sold.is_empty() {
-            let statement = sql::mark_sold(self.backend, &sold);
-            self.change("marking tickets sold", statement, sold.len())
-                .await?;
-        }
-        if !available.is_empty() {
-            let statement = sql::mark_available(self.backend, &available);
-            self.change("marking tickets available", statement, available.len())
-                .await?;
-        }
-        if !held.is_empty() {
-            let statement = sql::mark_held(self.backend, &held);
-            self.change("marking tickets held", statement, held.len())
-                .await?;
-        }
-        Ok(())
+        self.add("marking tickets sold", &sold, sql::mark_sold);
+        self.add("marking tickets available", &available, sql::mark_available);
+        self.add("marking tickets held", &held, sql::mark_held);
     }
 
-    async fn place_orders(&self, changes: &Changes) -> Result<(), Failure> {
+    fn place_orders(&mut self, changes: &Changes) {
         let placed = &changes.placed;
-        if placed.is_empty() {
-            return Ok(());
-        }
-        let orders = placed.iter().map(|placed| &placed.order);
-        let statement = sql::insert_orders(self.backend, orders);
-        self.change("writing orders", statement, placed.len())
-            .await?;
-        let items = || placed.iter().flat_map(|placed| &placed.items);
-        let statement = sql::insert_order_items(self.backend, items());
-        self.change("writing order items", statement, items().count())
-            .await
+        let orders: Vec<_> = placed.iter().map(|placed| &placed.order).collect();
+        self.add("writing orders", &orders, sql::insert_orders);
+        let items: Vec<_> = placed.iter().flat_map(|placed| &placed.items).collect();
+        self.add("writing order items", &items, sql::insert_order_items);
     }
 
-    async fn write_holds(&self, changes: &Changes) -> Result<(), Failure> {
-        let new = &changes.new_holds;
-        if !new.is_empty() {
-            let statement = sql::insert_holds(self.backend, new);
-            self.change("writing holds", statement, new.len()).await?;
-        }
+    fn write_holds(&mut self, changes: &Changes) {
+        self.add("writing holds", &changes.new_holds, sql::insert_holds);
         let purchased: Vec<_> = changes
             .changed_holds
             .iter()
             .filter_map(|hold| Some((hold.event_id, hold.id, hold.order_id?)))
             .collect();
-        if !purchased.is_empty() {
-            let statement = sql::purchase_holds(self.backend, &purchased);
-            self.change("marking holds purchased", statement, purchased.len())
-                .await?;
-        }
+        self.add("marking holds purchased", &purchased, sql::purchase_holds);
         let others: Vec<&hold::Model> = changes
             .changed_holds
             .iter()
             .filter(|hold| hold.order_id.is_none())
             .collect();
-        if !others.is_empty() {
-            let statement = sql::change_holds(self.backend, others.iter().copied());
-            self.change("changing holds", statement, others.len())
-                .await?;
+        self.add("changing holds", &others, sql::change_holds);
+    }
+}
+
+impl Transaction {
+    /// Writes the changes. What ends comes first: the database refuses a second owner of a ticket at each statement, not
+    /// only at the commit. The rest touches different rows, so that one round trip can carry all of it.
+    pub(super) async fn write(&self, changes: &Changes) -> Result<(), Failure> {
+        let none = || Writes {
+            backend: self.backend,
+            writes: Vec::new(),
+        };
+        let mut ends = none();
+        ends.end_items(changes);
+        self.carry_out_each(ends.writes).await?;
+
+        let mut rest = none();
+        rest.mark_tickets(changes);
+        rest.place_orders(changes);
+        rest.write_holds(changes);
+        rest.add("writing idempotency keys", &changes.keys, sql::insert_keys);
+        match self.backend {
+            DbBackend::Postgres if rest.writes.len() > 1 => {
+                self.carry_out_at_once(rest.writes).await
+            }
+            _ => self.carry_out_each(rest.writes).await,
+        }
+    }
+
+    async fn carry_out_each(&self, writes: Vec<Write>) -> Result<(), Failure> {
+        for write in writes {
+            let touched = self.execute(write.step, write.statement).await?;
+            expect(write.step, write.rows, touched)?;
         }
         Ok(())
     }
 
-    /// Runs a write that must touch exactly `rows`.
-    async fn change(
-        &self,
-        step: &'static str,
-        statement: Statement,
-        rows: usize,
-    ) -> Result<(), Failure> {
-        if self.execute(step, statement).await? == rows as u64 {
-            Ok(())
-        } else {
-            Err(Failure::bug(step))
+    async fn carry_out_at_once(&self, writes: Vec<Write>) -> Result<(), Failure> {
+        let step = "writing a batch";
+        let (expected, statements): (Vec<_>, Vec<_>) = writes
+            .into_iter()
+            .map(|write| ((write.step, write.rows), write.statement))
+            .unzip();
+        let [counts]: [sql::TouchedRow; 1] = self
+            .rows(step, sql::at_once(statements))
+            .await?
+            .try_into()
+            .map_err(|_| Failure::bug(step))?;
+        for ((step, rows), touched) in expected.into_iter().zip(counts.touched) {
+            expect(step, rows, u64::try_from(touched).unwrap_or_default())?;
         }
+        Ok(())
+    }
+}
+
+fn expect(step: &'static str, rows: usize, touched: u64) -> Result<(), Failure> {
+    if touched == rows as u64 {
+        Ok(())
+    } else {
+        Err(Failure::bug(step))
     }
 }

@@ -2,6 +2,7 @@
 
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value, sea_query::ArrayType};
 
+use super::lock::SKIP_LOCKED;
 use crate::{
     entity::ticket_import::IS_SHOWN_SQLITE,
     ids::{EventId, TicketId, TicketTypeId},
@@ -31,7 +32,7 @@ impl Trust {
 }
 
 /// Named one by one: a statement that is prepared must not change when a later release adds a column.
-const TICKET_COLUMNS: &str = "event_id, id, ticket_type_id, status, hold_id, held_until, section, row_label, seat_label, \
+pub(super) const TICKET_COLUMNS: &str = "event_id, id, ticket_type_id, status, hold_id, held_until, section, row_label, seat_label, \
      row_index, seat_index, is_accessible, import_id, block_reason";
 
 /// How many tickets of a type are wanted without naming them.
@@ -40,6 +41,8 @@ pub struct AnyOf {
     pub event_id: EventId,
     pub ticket_type_id: TicketTypeId,
     pub quantity: usize,
+    /// The search begins after this ticket.
+    pub after: TicketId,
 }
 
 /// Free tickets of each type, locked, as many as are wanted and can be had without waiting; none of `except`. A type must
@@ -50,23 +53,22 @@ pub fn pick_tickets(free: Free, wanted: &[AnyOf], except: &[TicketId], trust: Tr
     Statement::from_sql_and_values(
         DbBackend::Postgres,
         format!(
-            "SELECT picked.* FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, ticket_type_id, quantity)
+            "SELECT picked.*
+             FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[]) AS wanted (event_id, ticket_type_id, quantity, after)
              CROSS JOIN LATERAL (
                  SELECT {TICKET_COLUMNS} FROM tickets
                  WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
-                     AND {condition} AND {unowned} AND id <> ALL ($4::uuid[])
+                     AND {condition} AND {unowned} AND id <> ALL ($5::uuid[])
                  ORDER BY {order} LIMIT wanted.quantity
-                 {PICK_LOCK}
+                 {SKIP_LOCKED}
              ) AS picked"
         ),
-        any_of_arrays(wanted).into_iter().chain([uuid_array(except.iter().map(|id| id.0))]),
+        any_of_arrays(wanted).into_iter().chain([
+            uuid_array(wanted.iter().map(|any| any.after.0)),
+            uuid_array(except.iter().map(|id| id.0)),
+        ]),
     )
 }
-
-#[cfg(not(without_lock))]
-const PICK_LOCK: &str = "FOR UPDATE SKIP LOCKED";
-#[cfg(without_lock)]
-const PICK_LOCK: &str = "";
 
 /// As [`pick_tickets`], for one type: SQLite knows no `LATERAL`, and a statement there costs no round trip.
 pub fn pick_tickets_sqlite(
@@ -81,13 +83,14 @@ pub fn pick_tickets_sqlite(
         DbBackend::Sqlite,
         format!(
             "SELECT {TICKET_COLUMNS} FROM tickets
-             WHERE event_id = ? AND ticket_type_id = ? AND {condition} AND {unowned} AND {IS_SHOWN_SQLITE}
-                 AND id NOT IN (SELECT unhex(value) FROM json_each(?))
-             ORDER BY {order} LIMIT ?"
+             WHERE event_id = ?1 AND ticket_type_id = ?2 AND {condition} AND {unowned} AND {IS_SHOWN_SQLITE}
+                 AND id NOT IN (SELECT unhex(value) FROM json_each(?4))
+             ORDER BY {order} LIMIT ?5"
         ),
         [
             wanted.event_id.into(),
             wanted.ticket_type_id.into(),
+            wanted.after.0.into(),
             json_ids(except).into(),
             count(wanted.quantity).into(),
         ],
@@ -95,9 +98,12 @@ pub fn pick_tickets_sqlite(
 }
 
 /// In which way a ticket is free. Two statements: no index serves "available, or held until a time past" at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Free {
+    /// After the one where the search begins.
     Available,
+    /// Up to it.
+    AvailableBefore,
     /// Its hold has ended.
     Expired,
 }
@@ -107,7 +113,8 @@ impl Free {
     /// looked up in an index; the decision asks the clock itself.
     fn postgres(self) -> (&'static str, &'static str) {
         match self {
-            Self::Available => ("status = 'AVAILABLE'", "id"),
+            Self::Available => ("status = 'AVAILABLE' AND id > wanted.after", "id"),
+            Self::AvailableBefore => ("status = 'AVAILABLE' AND id <= wanted.after", "id"),
             Self::Expired => (
                 "status = 'HELD' AND held_until <= statement_timestamp()",
                 "held_until",
@@ -118,7 +125,8 @@ impl Free {
     fn sqlite(self) -> (String, &'static str) {
         let now = clock(DbBackend::Sqlite);
         match self {
-            Self::Available => ("status = 'AVAILABLE'".to_owned(), "id"),
+            Self::Available => ("status = 'AVAILABLE' AND id > ?3".to_owned(), "id"),
+            Self::AvailableBefore => ("status = 'AVAILABLE' AND id <= ?3".to_owned(), "id"),
             Self::Expired => (
                 format!("status = 'HELD' AND held_until <= {now}"),
                 "held_until",
@@ -182,7 +190,7 @@ pub(super) fn bigint_array(numbers: impl Iterator<Item = i64>) -> Value {
     )
 }
 
-fn uuid_array(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
+pub(super) fn uuid_array(ids: impl Iterator<Item = uuid::Uuid>) -> Value {
     Value::Array(
         ArrayType::Uuid,
         Some(Box::new(ids.map(Value::from).collect())),

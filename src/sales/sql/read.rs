@@ -5,6 +5,7 @@ use sea_orm::{
     ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, Select,
     Statement, Value,
 };
+use uuid::Uuid;
 
 use crate::{
     entity::{event, hold, order, order_item},
@@ -16,27 +17,47 @@ use crate::{
     },
 };
 
-/// The time, and each event that exists. Read after the last lock: `clock_timestamp()` is the time of the statement, where
-/// `now()` would be the time at which the transaction began, before it waited.
-pub fn read_events(backend: DbBackend, ids: &[EventId]) -> Statement {
-    let rows = ids.iter().map(|id| vec![id.0.into()]).collect();
-    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid], rows);
+/// The time, and each event and ticket type that exists; an event is wanted with each of its types, or without one.
+///
+/// Read after the last lock: `clock_timestamp()` is the time of the statement, where `now()` would be the time at which the
+/// transaction began, before it waited.
+pub fn read_catalogue(
+    backend: DbBackend,
+    wanted: impl Iterator<Item = (EventId, Option<TicketTypeId>)>,
+) -> Statement {
+    // No type has the nil id, and the driver's arrays have no nulls.
+    let wanted =
+        wanted.map(|(event, ticket_type)| (event.0, ticket_type.map_or(Uuid::nil(), |id| id.0)));
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], pairs(wanted));
     let now = clock(backend);
+    // One look into each index, whatever the planner knows, as in [`look_up`].
+    let one_of = |table: &str, condition: &str| match backend {
+        DbBackend::Postgres => {
+            format!("LATERAL (SELECT * FROM {table} WHERE {condition} LIMIT 1) AS {table} ON TRUE")
+        }
+        _ => format!("{table} ON {condition}"),
+    };
+    let events = one_of("events", "events.id = wanted.event_id");
+    let types = one_of(
+        "ticket_types",
+        "ticket_types.event_id = wanted.event_id AND ticket_types.id = wanted.ticket_type_id",
+    );
     Statement::from_sql_and_values(
         backend,
         format!(
-            "WITH wanted (id) AS ({source})
+            "WITH wanted (event_id, ticket_type_id) AS ({source})
              SELECT {now} AS now, events.id, events.status, events.currency, events.sales_open_at,
                  events.sales_close_at, events.tickets_per_order_max, events.tickets_per_customer_max,
-                 events.held_per_customer_max, events.hold_secs, events.hold_secs_max, events.cancellable_until
-             FROM wanted LEFT JOIN events ON events.id = wanted.id"
+                 events.held_per_customer_max, events.hold_secs, events.hold_secs_max, events.cancellable_until,
+                 ticket_types.id AS ticket_type_id, ticket_types.name AS ticket_type_name, ticket_types.price_minor
+             FROM wanted LEFT JOIN {events} LEFT JOIN {types}"
         ),
         values,
     )
 }
 
 #[derive(FromQueryResult)]
-pub struct EventRow {
+pub struct CatalogueRow {
     pub now: DateTime<Utc>,
     /// None of these for an id that no event has.
     pub id: Option<EventId>,
@@ -50,21 +71,10 @@ pub struct EventRow {
     pub hold_secs: Option<i32>,
     pub hold_secs_max: Option<i32>,
     pub cancellable_until: Option<DateTime<Utc>>,
-}
-
-/// Name and price of each ticket type.
-pub fn read_ticket_types(
-    backend: DbBackend,
-    ids: &[(EventId, TicketTypeId)],
-) -> Select<crate::entity::ticket_type::Entity> {
-    let pairs = ids
-        .iter()
-        .map(|(event, ticket_type)| (event.0, ticket_type.0));
-    crate::entity::ticket_type::Entity::find().filter(is_one_of_pairs(
-        backend,
-        ("event_id", "id"),
-        pairs,
-    ))
+    /// None of these where no type was wanted, or none has the id.
+    pub ticket_type_id: Option<TicketTypeId>,
+    pub ticket_type_name: Option<String>,
+    pub price_minor: Option<i64>,
 }
 
 /// Rows of a table by an index of it: for each of `rows`, up to `limit` whose `keys` equal it and that meet `condition`.
@@ -159,36 +169,32 @@ pub fn read_order_items(
 const HOLD_COLUMNS: &str = "event_id, id, customer_id, status, held_until, extendable_until, tickets_len, order_id, \
      created_at";
 
-/// Holds by their ids.
+/// Holds as they stand now: the time, and each hold once for each ticket that names it, or once without one, in the order
+/// of their ids. In a single statement, so that a ticket that is given back meanwhile is not missed.
 pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
-    look_up(
-        backend,
-        ("holds", HOLD_COLUMNS),
-        &[("event_id", Kind::Uuid), ("id", Kind::Uuid)],
-        pairs(ids.iter().map(|(event, hold)| (event.0, hold.0))),
-        ("TRUE", 1),
-    )
-}
-
-/// Holds as they stand now: the time, and each hold once for each ticket that names it, or once without one. In a single
-/// statement, so that a ticket that is given back meanwhile is not missed.
-pub fn read_standing_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
-    let rows = ids
-        .iter()
-        .map(|(event, hold)| vec![event.0.into(), hold.0.into()])
-        .collect();
-    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
+    let ids = pairs(ids.iter().map(|(event, hold)| (event.0, hold.0)));
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], ids);
     let now = clock(backend);
+    // A literal status: a plan that is kept cannot use a partial index for a parameter.
+    let hold = "holds.event_id = wanted.event_id AND holds.id = wanted.id";
+    let held = "tickets.event_id = wanted.event_id AND tickets.hold_id = wanted.id AND tickets.status = 'HELD'";
+    let tables = match backend {
+        // One look into each index, whatever the planner knows, as in [`look_up`].
+        DbBackend::Postgres => format!(
+            "CROSS JOIN LATERAL (SELECT {HOLD_COLUMNS} FROM holds WHERE {hold} LIMIT 1) AS holds
+             LEFT JOIN LATERAL (
+                 SELECT id FROM tickets WHERE {held} LIMIT {TICKETS_PER_ORDER_MAX}
+             ) AS tickets ON TRUE"
+        ),
+        _ => format!("JOIN holds ON {hold} LEFT JOIN tickets ON {held}"),
+    };
     Statement::from_sql_and_values(
         backend,
         format!(
             "WITH wanted (event_id, id) AS ({source})
              SELECT {now} AS as_of, holds.event_id, holds.id, holds.customer_id, holds.status, holds.held_until,
                  holds.extendable_until, holds.tickets_len, holds.order_id, holds.created_at, tickets.id AS ticket_id
-             FROM wanted
-             JOIN holds ON holds.event_id = wanted.event_id AND holds.id = wanted.id
-             LEFT JOIN tickets ON tickets.event_id = holds.event_id AND tickets.hold_id = holds.id
-                 AND tickets.status = 'HELD'
+             FROM wanted {tables}
              ORDER BY holds.id, tickets.id"
         ),
         values,
@@ -228,25 +234,6 @@ impl From<StandingRow> for HeldTickets {
             as_of: row.as_of,
         }
     }
-}
-
-/// The tickets whose rows name one of these holds.
-pub fn read_held_tickets(backend: DbBackend, holds: &[(EventId, HoldId)]) -> Statement {
-    look_up(
-        backend,
-        ("tickets", "event_id, id, hold_id"),
-        &[("event_id", Kind::Uuid), ("hold_id", Kind::Uuid)],
-        pairs(holds.iter().map(|(event, hold)| (event.0, hold.0))),
-        // A literal: a plan that is kept cannot use a partial index for a parameter.
-        ("status = 'HELD'", TICKETS_PER_ORDER_MAX),
-    )
-}
-
-#[derive(FromQueryResult)]
-pub struct HeldRow {
-    pub event_id: EventId,
-    pub id: TicketId,
-    pub hold_id: HoldId,
 }
 
 /// How many tickets each of these customers owns of the event. Counted for one after the other, as in [`look_up`].
@@ -311,7 +298,7 @@ pub fn read_live_holds(
 /// A hold has a ticket at least, and no event allows more than a thousand held tickets.
 const HOLDS_PER_CUSTOMER_MAX: usize = 1_000;
 
-fn pairs(ids: impl Iterator<Item = (uuid::Uuid, uuid::Uuid)>) -> Vec<Vec<Value>> {
+fn pairs(ids: impl Iterator<Item = (Uuid, Uuid)>) -> Vec<Vec<Value>> {
     ids.map(|(first, second)| vec![first.into(), second.into()])
         .collect()
 }

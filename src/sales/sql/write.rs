@@ -1,7 +1,7 @@
 //! The statements that write. Each names its rows by their keys, and the caller counts them.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbBackend, Statement};
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value, Values};
 
 use crate::{
     entity::{customer, hold, idempotency_key, order, order_item},
@@ -9,6 +9,44 @@ use crate::{
     sales::decide::CancelledItem,
     store::bulk::{self, Kind},
 };
+
+/// Several writes as one statement, for PostgreSQL: each works on the database as it was before all of them, so that no two
+/// may touch the same row. It answers with one [`TouchedRow`].
+pub fn at_once(writes: Vec<Statement>) -> Statement {
+    let mut values: Vec<Value> = Vec::new();
+    let (mut parts, mut counts) = (Vec::new(), Vec::new());
+    for (n, write) in writes.into_iter().enumerate() {
+        let sql = renumbered(&write.sql, values.len());
+        parts.push(format!("w{n} AS ({sql} RETURNING 1)"));
+        counts.push(format!("(SELECT count(*) FROM w{n})"));
+        values.extend(write.values.into_iter().flat_map(|Values(values)| values));
+    }
+    let sql = format!(
+        "WITH {} SELECT ARRAY[{}] AS touched",
+        parts.join(", "),
+        counts.join(", ")
+    );
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+}
+
+/// How many rows each write touched, in the order in which they were given.
+#[derive(FromQueryResult)]
+pub struct TouchedRow {
+    pub touched: Vec<i64>,
+}
+
+/// The statement with its parameters counted from after `offset`. Our statements have a `$` for nothing else.
+fn renumbered(sql: &str, offset: usize) -> String {
+    let mut pieces = sql.split('$');
+    let mut renumbered = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, rest) = piece.split_at(digits);
+        let number: usize = number.parse().expect("a parameter has a number");
+        renumbered.push_str(&format!("${}{rest}", number + offset));
+    }
+    renumbered
+}
 
 /// Marks tickets sold.
 pub fn mark_sold(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Statement {
@@ -135,11 +173,9 @@ pub fn insert_holds(backend: DbBackend, holds: &[hold::Model]) -> Statement {
 }
 
 /// Writes what has changed of holds that have not become orders.
-pub fn change_holds<'a>(
-    backend: DbBackend,
-    holds: impl Iterator<Item = &'a hold::Model>,
-) -> Statement {
+pub fn change_holds(backend: DbBackend, holds: &[&hold::Model]) -> Statement {
     let rows = holds
+        .iter()
         .map(|hold| {
             vec![
                 hold.event_id.0.into(),
@@ -196,10 +232,7 @@ fn pairs_source(
     bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows)
 }
 
-pub fn insert_orders<'a>(
-    backend: DbBackend,
-    orders: impl Iterator<Item = &'a order::Model>,
-) -> Statement {
+pub fn insert_orders(backend: DbBackend, orders: &[&order::Model]) -> Statement {
     bulk::insert(
         backend,
         "orders",
@@ -214,6 +247,7 @@ pub fn insert_orders<'a>(
             ("placed_at", Kind::Time),
         ],
         orders
+            .iter()
             .map(|order| {
                 vec![
                     order.event_id.into(),
@@ -230,10 +264,7 @@ pub fn insert_orders<'a>(
     )
 }
 
-pub fn insert_order_items<'a>(
-    backend: DbBackend,
-    items: impl Iterator<Item = &'a order_item::Model>,
-) -> Statement {
+pub fn insert_order_items(backend: DbBackend, items: &[&order_item::Model]) -> Statement {
     bulk::insert(
         backend,
         "order_items",
@@ -250,6 +281,7 @@ pub fn insert_order_items<'a>(
             ("admission_code", Kind::Text),
         ],
         items
+            .iter()
             .map(|item| {
                 vec![
                     item.event_id.into(),
@@ -268,10 +300,7 @@ pub fn insert_order_items<'a>(
     )
 }
 
-pub fn insert_keys<'a>(
-    backend: DbBackend,
-    keys: impl Iterator<Item = &'a idempotency_key::Model>,
-) -> Statement {
+pub fn insert_keys(backend: DbBackend, keys: &[idempotency_key::Model]) -> Statement {
     bulk::insert(
         backend,
         "idempotency_keys",
@@ -284,18 +313,19 @@ pub fn insert_keys<'a>(
             ("result_id", Kind::Uuid),
             ("created_at", Kind::Time),
         ],
-        keys.map(|key| {
-            vec![
-                key.event_id.into(),
-                key.customer_id.into(),
-                key.key.clone().into(),
-                key.kind.clone().into(),
-                key.fingerprint.clone().into(),
-                key.result_id.into(),
-                key.created_at.into(),
-            ]
-        })
-        .collect(),
+        keys.iter()
+            .map(|key| {
+                vec![
+                    key.event_id.into(),
+                    key.customer_id.into(),
+                    key.key.clone().into(),
+                    key.kind.clone().into(),
+                    key.fingerprint.clone().into(),
+                    key.result_id.into(),
+                    key.created_at.into(),
+                ]
+            })
+            .collect(),
     )
 }
 

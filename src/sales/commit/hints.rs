@@ -1,0 +1,77 @@
+//! What earlier batches of this process saw. It saves statements and walks, and decides nothing: what a batch takes from
+//! here it reads again behind its locks, or looks for everywhere else before it says that there is none.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    ids::{EventId, TicketId, TicketTypeId},
+    sales::decide::{EventFacts, Facts},
+};
+
+/// Events and types that are remembered, each; then all are forgotten, and found again.
+const REMEMBERED_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub struct Hints(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    /// The time of the last read.
+    now: DateTime<Utc>,
+    events: HashMap<EventId, EventFacts>,
+    last_picks: HashMap<(EventId, TicketTypeId), TicketId>,
+}
+
+impl Hints {
+    /// Takes the events and the time from what was read last, if all of these are known.
+    pub fn recall_events(&self, facts: &mut Facts, events: &HashSet<EventId>) -> bool {
+        let seen = self.seen();
+        let known: Option<HashMap<_, _>> = events
+            .iter()
+            .map(|id| Some((*id, seen.events.get(id)?.clone())))
+            .collect();
+        let Some(known) = known else { return false };
+        facts.now = seen.now;
+        facts.events = known;
+        true
+    }
+
+    pub fn remember_events(&self, facts: &Facts) {
+        let mut seen = self.seen();
+        if seen.events.len() >= REMEMBERED_MAX {
+            seen.events.clear();
+        }
+        seen.now = facts.now;
+        let events = facts.events.iter().map(|(id, event)| (*id, event.clone()));
+        seen.events.extend(events);
+    }
+
+    /// Where the search for a free ticket of the type begins: after the one that was picked last. Those before it are sold
+    /// as a rule, and walking past them is what makes the last sale of a type dearer than its first.
+    pub fn last_pick(&self, event_id: EventId, ticket_type_id: TicketTypeId) -> TicketId {
+        let first = TicketId(uuid::Uuid::nil());
+        let last_picks = &self.seen().last_picks;
+        last_picks
+            .get(&(event_id, ticket_type_id))
+            .copied()
+            .unwrap_or(first)
+    }
+
+    pub fn remember_pick(&self, event_id: EventId, ticket_type_id: TicketTypeId, picked: TicketId) {
+        let mut seen = self.seen();
+        if seen.last_picks.len() >= REMEMBERED_MAX {
+            seen.last_picks.clear();
+        }
+        seen.last_picks.insert((event_id, ticket_type_id), picked);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Each change is whole in itself.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
