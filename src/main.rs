@@ -26,6 +26,10 @@ use rowlock::{
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 
+/// A query is some hundred small allocations that die together, on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sells tickets over GraphQL, and never one twice: the database's row lock decides.
 ///
 /// Begin with `rowlock demo`: it needs nothing else installed or running.

@@ -142,8 +142,9 @@ pub(super) async fn free_of_type(
     let sql = format!(
         "SELECT id FROM tickets
         WHERE event_id = $1 AND ticket_type_id = $2 AND {is_free} AND {shown}
-            AND id NOT IN (SELECT ticket_id FROM order_items WHERE event_id = $1)
-        ORDER BY id DESC LIMIT $3 {lock}"
+            AND {}
+        ORDER BY id DESC LIMIT $3 {lock}",
+        never_ordered()
     );
     ids(
         db,
@@ -190,8 +191,9 @@ pub(super) async fn candidates(
     };
     let sql = format!(
         "SELECT id, {is_free} AS is_unsold,
-            id IN (SELECT ticket_id FROM order_items WHERE event_id = $1) AS was_ordered
-        FROM tickets WHERE event_id = $1 AND id {in_list} AND {shown}"
+            NOT {} AS was_ordered
+        FROM tickets WHERE event_id = $1 AND id {in_list} AND {shown}",
+        never_ordered()
     );
     let statement = Statement::from_sql_and_values(backend, sql, [event_id.0.into(), list()]);
     let rows = db
@@ -239,9 +241,10 @@ pub(super) async fn hidden(
     ids(
         // What the last chunk has committed must be seen; a reader's snapshot begins after it.
         store.reader(),
-        "SELECT id FROM tickets WHERE event_id = $1 AND import_id = $2
-            AND id NOT IN (SELECT ticket_id FROM order_items WHERE event_id = $1)
-        LIMIT $3",
+        &format!(
+            "SELECT id FROM tickets WHERE event_id = $1 AND import_id = $2 AND {} LIMIT $3",
+            never_ordered()
+        ),
         [event_id.0.into(), import.0.into(), len.into()],
         "looking for hidden tickets",
     )
@@ -270,11 +273,21 @@ pub(super) async fn delete(
     };
     // Found again here, since what is locked or hidden cannot have been sold after it was.
     let sql = format!(
-        "DELETE FROM tickets WHERE event_id = $1 AND {mine} AND {is_free} AND NOT EXISTS (
-            SELECT 1 FROM order_items
-            WHERE order_items.event_id = tickets.event_id AND order_items.ticket_id = tickets.id)"
+        "DELETE FROM tickets WHERE event_id = $1 AND {mine} AND {is_free} AND {}",
+        never_ordered()
     );
     run(tx, &sql, values, "removing tickets").await
+}
+
+/// No order has ever referred to the ticket. Each status by itself, for the index that has the items of that status.
+fn never_ordered() -> String {
+    let ordered = |status: &str| {
+        format!(
+            "EXISTS (SELECT 1 FROM order_items WHERE order_items.event_id = tickets.event_id
+                AND order_items.ticket_id = tickets.id AND order_items.status = '{status}')"
+        )
+    };
+    format!("(NOT ({} OR {}))", ordered("ACTIVE"), ordered("CANCELLED"))
 }
 
 /// Can be bought now.
