@@ -16,7 +16,8 @@ import statistics
 import subprocess
 import sys
 
-from contestants import BASELINE, CONTESTANTS
+from contestants import BASELINE, CONTESTANTS, PAIRS
+from single import NO_OP_QUERY, REQUESTS, is_wrk_missing
 
 
 def arguments():
@@ -42,24 +43,43 @@ def ratios(runs, base):
     return [run["rate"] / other["rate"] for run, other in zip(runs, base)]
 
 
-def table(results):
-    lines = [
-        "| | purchases/s | Rowlock is … × | p50 ms | p99 ms | CPU µs of the server, the database | server's MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def cell(runs, key, digits=0):
+    values = [run[key] for run in runs if key in run]
+    return spread(values, digits) if values else "–"
+
+
+def row(name, runs, ratio):
+    note = f" ({runs[-1]['note']})" if runs[-1]["note"] else ""
+    cpu = f"{cell(runs, 'server_cpu_us')}, {cell(runs, 'database_cpu_us')}"
+    cells = [name + note, cell(runs, "rate"), ratio, cell(runs, "p50", 1), cell(runs, "p99", 1), cpu, cell(runs, "memory_mib")]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(what, compared, rows):
+    head = ["", what, compared, "p50 ms", "p99 ms", "CPU µs of the server, the database", "server's MiB"]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows])
+
+
+def print_results(results):
     baseline = results.get(BASELINE)
-    for name, runs in results.items():
-
-        def of(key, digits=0):
-            values = [run[key] for run in runs if key in run]
-            return spread(values, digits) if values else "–"
-
-        ratio = spread(ratios(baseline, runs), 2) if baseline else "–"
-        note = f" ({runs[-1]['note']})" if runs[-1]["note"] else ""
-        cells = [f"{name}{note}", of("rate"), ratio, of("p50", 1), of("p99", 1)]
-        cells += [f"{of('server_cpu_us')}, {of('database_cpu_us')}", of("memory_mib")]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    sales = [
+        row(name, runs, spread(ratios(baseline, runs), 2) if baseline else "–")
+        for name, runs in results.items()
+        if name in CONTESTANTS
+    ]
+    if sales:
+        print(table("purchases/s", "Rowlock is … ×", sales))
+    for name, base in PAIRS.items():
+        if name in results and base in results:
+            print(f"\n{name}, is {spread(ratios(results[name], results[base]), 2)} × {base}.")
+    nothing = results.get(NO_OP_QUERY)
+    requests = [
+        row(name, runs, spread(ratios(runs, nothing), 2) if nothing else "–")
+        for name, runs in results.items()
+        if name in REQUESTS
+    ]
+    if requests:
+        print("\n" + table("answers/s", "… × the query of nothing", requests))
 
 
 def machine():
@@ -84,19 +104,24 @@ def run_rounds(contestants, options):
     return results
 
 
-def wanted(contestants, options):
+def wanted(options):
+    contestants = CONTESTANTS | REQUESTS
     parts = [part.strip() for part in options.only.split(";") if part.strip()]
     chosen = {name: run for name, run in contestants.items() if not parts or any(part in name for part in parts)}
     if not chosen:
         raise SystemExit(f"bench: no contestant is named like that; there are: {'; '.join(contestants)}")
-    return chosen
+    skipped = [name for name in chosen if name in REQUESTS] if is_wrk_missing() else []
+    if skipped:
+        sentence = f"bench: wrk is missing, which sends single requests (Debian: apt-get install wrk); left out: {'; '.join(skipped)}"
+        print(sentence, file=sys.stderr, flush=True)
+    return {name: run for name, run in chosen.items() if name not in skipped}
 
 
 def main():
     options = arguments()
-    results = run_rounds(wanted(CONTESTANTS, options), options)
+    results = run_rounds(wanted(options), options)
     print(f"\n{machine()}; {options.rounds} rounds of {options.seconds} s\n")
-    print(table(results))
+    print_results(results)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is compared: each function makes a contestant, which is run with the options and gives its figures."""
 
+import contextlib
 import datetime
 import json
 import os
@@ -11,6 +12,7 @@ import tempfile
 
 from databases import Postgres, Sqlite
 from processes import HERE, ROWLOCK, SECRET, CpuMeter, Server, cpu_secs
+from proxy import between
 
 FLOOR_CLIENTS = (8, 16, 32)
 
@@ -53,21 +55,18 @@ def floor_run(script, clients, options):
     }
 
 
-def rowlock(pattern="sell-through", buyers=64, database=Postgres, serve=(), rush=(), count="sold"):
+def rowlock(pattern="sell-through", buyers=64, database=Postgres, serve=(), rush=(), count="sold", round_trip_secs=0):
     """A server, and rush against it."""
 
     def run(options):
-        rows = database(options.tickets)
-        servers = []
-        try:
-            servers.append(Server(rows.url, *serve))
-            return rush_run(
-                rows, servers, "--pattern", pattern, "--buyers", buyers, "--duration", f"{options.seconds}s", *rush, count=count
-            )
-        finally:
-            for server in servers:
-                server.stop()
-            rows.drop()
+        arguments = ["--pattern", pattern, "--buyers", buyers, "--duration", f"{options.seconds}s", *rush]
+        with contextlib.ExitStack() as stack:
+            rows = database(options.tickets)
+            stack.callback(rows.drop)
+            url = stack.enter_context(between(rows.url, round_trip_secs)) if round_trip_secs else rows.url
+            server = Server(url, *serve)
+            stack.callback(server.stop)
+            return rush_run(rows, [server], *arguments, count=count)
 
     return run
 
@@ -131,7 +130,11 @@ CONTESTANTS = {
     "Rowlock, 100 hot seats": rowlock("hot", buyers=256, rush=("--seats", 100), count="answers"),
     "Rowlock, any of a type": rowlock("any"),
     "Rowlock, hold then buy": rowlock("hold", rush=("--abandon", 0)),
+    "Rowlock, 512 buyers": rowlock(buyers=512),
+    "Rowlock, 512 buyers, 2 ms to the database": rowlock(buyers=512, round_trip_secs=0.002),
     "Rowlock, 2,000 buyers": rowlock(buyers=2_000),
     "Rowlock on SQLite": rowlock(database=Sqlite),
 }
 BASELINE = "Rowlock"
+# What is held against something else than the baseline.
+PAIRS = {"Rowlock, 512 buyers, 2 ms to the database": "Rowlock, 512 buyers"}
