@@ -1,5 +1,8 @@
 //! `rowlock rush`: what it counts, what its audit finds, and what it says when there is nothing to rehearse with.
 
+mod chromium;
+mod page;
+
 use std::{
     collections::HashSet,
     sync::{
@@ -354,52 +357,6 @@ async fn what_cannot_be_rehearsed_is_refused_in_a_sentence_and_nothing_is_bought
         .await
         .assert_clean();
     refused(&here, &format!("--event {}", event.id), "no tickets").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_report_is_one_page_with_its_curves_and_nothing_from_elsewhere() {
-    let database = Database::sqlite().await;
-    let server = Server::start(&database).await;
-    let event = seed::places(&server.client(), 400).await;
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("report.html");
-    let arguments = format!(
-        "--event {} --pattern any --buyers 2 --rate 100 --purchases 60 --report {}",
-        event.id,
-        file.display()
-    );
-    // The rate makes it last long enough for curves; whether it is reached is the machine's affair.
-    let ran = rush(&[server.url()], &arguments).await;
-    assert_eq!(ran.result["audit"]["isClean"], true, "{}", ran.result);
-    let page = std::fs::read_to_string(&file).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
-    assert!(page.contains("The Tests&#39; Own Concert"));
-    assert!(page.contains("Audit clean"));
-    for foreign in ["src=", "href=", "url(", "@import", "<script", "NaN"] {
-        assert!(!page.contains(foreign), "{foreign}");
-    }
-    // Sold, answers a second, latency, percentiles: each has a line that goes on and on.
-    let charts: Vec<&str> = page.split("<svg ").skip(1).collect();
-    assert_eq!(charts.len(), 4);
-    for chart in charts {
-        let line = chart
-            .split("class=\"line")
-            .nth(1)
-            .expect("a chart has a line");
-        let path = line
-            .split("d=\"M")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap();
-        let places: Vec<f64> = path
-            .split('L')
-            .map(|point| point.split_once(' ').expect("a point has two numbers").0)
-            .map(|x| x.parse().expect("a number"))
-            .collect();
-        assert!(places.len() > 4 && places.is_sorted(), "{path}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
