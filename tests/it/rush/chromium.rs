@@ -116,10 +116,11 @@ fn find() -> PathBuf {
         std::env::var_os("ROWLOCK_TEST_CHROMIUM"),
         std::env::var_os("PATH").unwrap_or_default(),
     );
-    named.map(PathBuf::from).unwrap_or_else(|| {
-        std::env::split_paths(&path)
+    match named {
+        Some(program) => program.into(),
+        None => std::env::split_paths(&path)
             .flat_map(|directory| NAMES.map(|name| directory.join(name)))
             .find(|program| program.is_file())
-            .expect("Chromium is not installed: apt-get install chromium, or set ROWLOCK_TEST_CHROMIUM to its program")
-    })
+            .expect("Chromium is not installed: apt-get install chromium, or set ROWLOCK_TEST_CHROMIUM to its program"),
+    }
 }
