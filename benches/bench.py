@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 from contestants import BASELINE, CONTESTANTS, PAIRS
+from flat import ANY, BASE, FLAT, WHOLE, last_to_first
 from single import NO_OP_QUERY, REQUESTS, is_wrk_missing
 
 
@@ -26,6 +27,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=8, help="of each run (default 8)")
     parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000)")
     parser.add_argument("--only", default="", help="only contestants whose name contains one of these, with semicolons between")
+    parser.add_argument("--flat", action="store_true", help="instead: whether a sale costs the same wherever it happens")
     parser.add_argument("--json", metavar="FILE", help="write every run's numbers to this file")
     return parser.parse_args()
 
@@ -82,6 +84,20 @@ def print_results(results):
         print("\n" + table("answers/s", "… × the query of nothing", requests))
 
 
+def print_flat(results):
+    base = results.get(BASE)
+    rows = [
+        row(name, runs, spread(ratios(runs, base), 2) if base else "–") for name, runs in results.items() if name in WHOLE
+    ]
+    if rows:
+        print(table("purchases/s", "… × the first", rows))
+    rows = [
+        row(name, runs, spread([last_to_first(run) for run in runs], 2)) for name, runs in results.items() if name in ANY
+    ]
+    if rows:
+        print("\n" + table("purchases/s", "the last tenth … × the first", rows))
+
+
 def machine():
     with open("/proc/cpuinfo") as cpuinfo:
         models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
@@ -100,12 +116,12 @@ def run_rounds(contestants, options):
             results[name].append(result)
             print(f"round {number + 1}: {name}: {result['rate']:,.0f}/s", file=sys.stderr, flush=True)
             if options.json:
-                pathlib.Path(options.json).write_text(json.dumps(results, indent=1))
+                pathlib.Path(options.json).write_text(json.dumps(results))
     return results
 
 
 def wanted(options):
-    contestants = CONTESTANTS | REQUESTS
+    contestants = FLAT if options.flat else CONTESTANTS | REQUESTS
     parts = [part.strip() for part in options.only.split(";") if part.strip()]
     chosen = {name: run for name, run in contestants.items() if not parts or any(part in name for part in parts)}
     if not chosen:
@@ -121,7 +137,10 @@ def main():
     options = arguments()
     results = run_rounds(wanted(options), options)
     print(f"\n{machine()}; {options.rounds} rounds of {options.seconds} s\n")
-    print_results(results)
+    if options.flat:
+        print_flat(results)
+    else:
+        print_results(results)
 
 
 if __name__ == "__main__":

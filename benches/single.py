@@ -44,7 +44,7 @@ def requests(request, answered, sold_before=0, token=False):
                 rush = [ROWLOCK, "rush", "--json", "--url", server.url, "--event", "bench", "--purchases", str(sold_before)]
                 environment = dict(os.environ, ROWLOCK_JWT_SECRET=SECRET)
                 subprocess.run(rush, env=environment, check=True, stdout=subprocess.DEVNULL)
-            return wrk(rows, server, request, answered, customers_token() if token else None, options.seconds)
+            return wrk(rows, server, request, answered, token_of("customer") if token else None, options.seconds)
         finally:
             server.stop()
             rows.drop()
@@ -90,8 +90,8 @@ def check(server, request, answered, token):
         raise SystemExit(f"bench: the server answers {body}")
 
 
-def customers_token():
-    command = [ROWLOCK, "token", "--role", "customer", "--subject", "bench"]
+def token_of(role):
+    command = [ROWLOCK, "token", "--role", role, "--subject", "bench"]
     environment = dict(os.environ, ROWLOCK_JWT_SECRET=SECRET)
     return subprocess.run(command, env=environment, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
