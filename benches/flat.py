@@ -4,7 +4,6 @@ and for many, at one server and at two, and from the first ticket of a type to t
 
 import contextlib
 import json
-import statistics
 import threading
 import urllib.request
 
@@ -133,8 +132,14 @@ ANY = {
 FLAT = WHOLE | ANY
 
 
-def last_to_first(result):
-    """How fast the last tenth was sold, by how fast the first was. The last second is not a whole one."""
-    by_second = result["sold_by_second"][:-1]
-    tenth = max(len(by_second) // 10, 1)
-    return statistics.mean(by_second[-tenth:]) / statistics.mean(by_second[:tenth])
+def tenths(result):
+    """How fast each tenth of the sales was sold, by how fast the first was."""
+    tenth = sum(result["sold_by_second"]) / 10
+    ends, sold = [0.0], 0
+    for second, of_second in enumerate(result["sold_by_second"]):
+        # Within a second, as if it had been sold evenly.
+        while len(ends) <= 10 and of_second and sold + of_second >= tenth * len(ends) - 1e-6:
+            ends.append(second + (tenth * len(ends) - sold) / of_second)
+        sold += of_second
+    lasted = [after - before for before, after in zip(ends, ends[1:])]
+    return [lasted[0] / of_tenth for of_tenth in lasted]
