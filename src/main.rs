@@ -326,11 +326,14 @@ async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
         .then(|| Box::new(std::io::stderr()) as _);
     let mut report = rush::rehearse(options, tokens, database.as_ref(), terminal).await?;
     if let Some(url) = &database {
-        let event = Which::Named {
-            slug: report.event.slug.clone(),
-            id: None,
+        let events = match report.events {
+            1 => Which::Named {
+                slug: report.event.slug.clone(),
+                id: None,
+            },
+            _ => Which::All,
         };
-        match audit::audit(url, &event, AUDIT_TIME_MAX).await {
+        match audit::audit(url, &events, AUDIT_TIME_MAX).await {
             Ok(audit) => {
                 let violations = audit.violations();
                 report.add_violations(

@@ -76,6 +76,8 @@ pub enum RushError {
     UnknownEvent(String),
     #[error("the event {0} is not on sale")]
     NotOnSale(String),
+    #[error("{0} is of one event, and several are named")]
+    OfOneEvent(&'static str),
     #[error("the event {0} has no tickets that can be bought")]
     NoTickets(String),
     #[error("the event has no ticket type {wanted:?}; it has: {}", names.join(", "))]
@@ -161,7 +163,7 @@ async fn prepare(
     }
     let servers: Arc<[Server]> = servers.into();
     let mut line = Line::new(Arc::clone(&servers), 0, options.answer_wait);
-    let event = event::find(&mut line, options).await?;
+    let events = event::find(&mut line, options).await?;
     if options.pattern == Pattern::Hold
         && !event::has_field(&mut line, "Mutation", "holdTickets").await
     {
@@ -171,14 +173,14 @@ async fn prepare(
     let token = tokens.issue(Role::Customer, &prefix, CONNECT_WAIT_MAX * 12)?;
     for server in servers.iter() {
         let mut line = Line::new([server.clone()].into(), 0, options.answer_wait);
-        event::try_server(&mut line, &run::bearer(&token), &event).await?;
+        event::try_server(&mut line, &run::bearer(&token), &events[0]).await?;
     }
-    let tickets = read_tickets(&mut line, &event, options, progress).await?;
-    let pace = pace(options, &event, tickets.len());
+    let tickets = read_tickets(&mut line, &events, options, progress).await?;
+    let pace = pace(options, &events, tickets.len());
     Ok(Run::new(Setting {
         prefix,
         pattern: options.pattern,
-        event,
+        events,
         tickets,
         servers,
         answer_wait: options.answer_wait,
@@ -191,10 +193,10 @@ async fn prepare(
     }))
 }
 
-/// The tickets that will be wanted by their ids.
+/// The tickets that will be wanted by their ids: of each event as many, as far as there are.
 async fn read_tickets(
     line: &mut Line,
-    event: &Event,
+    events: &[Event],
     options: &Options,
     progress: &mut Progress,
 ) -> Result<Vec<String>, RushError> {
@@ -206,13 +208,20 @@ async fn read_tickets(
             .purchases
             .map_or(u64::MAX, |purchases| purchases.saturating_mul(per_purchase)),
     };
-    let tickets = event::tickets(line, event, len_max, |len| {
-        progress.say(&format!(
-            "reading the event's tickets: {}",
-            progress::grouped(len as u64)
-        ));
-    })
-    .await?;
+    let mut tickets = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        // What one event has not, the next ones may.
+        let left = len_max - tickets.len() as u64;
+        let share = left.div_ceil((events.len() - number) as u64);
+        let before = tickets.len();
+        let found = event::tickets(line, event, share, |len| {
+            progress.say(&format!(
+                "reading the tickets: {}",
+                progress::grouped((before + len) as u64)
+            ));
+        });
+        tickets.extend(found.await?);
+    }
     let wanted = match options.pattern {
         Pattern::Hot => len_max,
         Pattern::SellThrough | Pattern::Hold | Pattern::Any => per_purchase,
@@ -226,7 +235,8 @@ async fn read_tickets(
     Ok(tickets)
 }
 
-fn pace(options: &Options, event: &Event, tickets_len: usize) -> Pace {
+fn pace(options: &Options, events: &[Event], tickets_len: usize) -> Pace {
+    let available: u64 = events.iter().map(|event| event.available).sum();
     let per_purchase = u64::from(options.tickets_per_purchase);
     let purchases_max = match (options.purchases, options.duration, options.pattern) {
         (Some(purchases), _, _) => purchases,
@@ -235,7 +245,7 @@ fn pace(options: &Options, event: &Event, tickets_len: usize) -> Pace {
         (None, None, Pattern::Hot) => {
             (tickets_len as u64).saturating_mul(ASKS_PER_HOT_SEAT) / per_purchase
         }
-        (None, None, Pattern::Any) => (event.available / per_purchase).max(1),
+        (None, None, Pattern::Any) => (available / per_purchase).max(1),
     };
     let distinct = match options.pattern {
         Pattern::SellThrough | Pattern::Hold => tickets_len as u64 / per_purchase,

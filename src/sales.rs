@@ -40,6 +40,7 @@ pub use self::{
     decide::{Done, HeldTickets, HoldEnd, PlacedOrder, Refusal},
     desk::Limits,
     holds::Standing,
+    minted::Minted,
 };
 use self::{
     customers::Customers,

@@ -35,12 +35,12 @@ pub struct Forms {
     hold_tickets: String,
     purchase_hold: String,
     release_hold: String,
-    /// A look is the same every time.
-    pub look: Bytes,
+    /// A look at each event, the same every time.
+    pub looks: Vec<Bytes>,
 }
 
 impl Forms {
-    pub fn new(event_id: &str) -> Self {
+    pub fn new<'a>(event_ids: impl Iterator<Item = &'a str>) -> Self {
         let form = |document| {
             let document = Value::from(document);
             format!("{{\"query\":{document},\"variables\":{{\"i\":{{")
@@ -51,7 +51,9 @@ impl Forms {
             hold_tickets: form(HOLD_TICKETS),
             purchase_hold: form(PURCHASE_HOLD),
             release_hold: form(RELEASE_HOLD),
-            look: request(LOOK, json!({ "id": event_id })),
+            looks: event_ids
+                .map(|id| request(LOOK, json!({ "id": id })))
+                .collect(),
         }
     }
 
@@ -458,7 +460,7 @@ mod tests {
 
     #[test]
     fn requests_are_json() {
-        let forms = Forms::new("E");
+        let forms = Forms::new(["E"].into_iter());
         for body in [
             forms.purchase(["T1"].into_iter(), "k"),
             forms.purchase(["T1", "T2"].into_iter(), "k"),

@@ -70,11 +70,11 @@ pub struct Rows {
     pub items: u64,
     /// Tickets of these items that are sold.
     pub tickets_sold: u64,
-    /// Tickets of the whole event with more than one active item.
+    /// Tickets of the whole event, or of all of them, with more than one active item.
     pub tickets_with_two_owners: u64,
 }
 
-/// The organizer's view of the event.
+/// The organizer's view of the events, counted together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Inventory {

@@ -77,7 +77,9 @@ impl Buyer {
 
     async fn look(&mut self, begin: Instant) {
         let run = Arc::clone(&self.run);
-        let looked = match self.ask(begin, Step::Look, &run.forms.look).await {
+        let looks = &run.forms.looks;
+        let look = &looks[self.rng.random_range(..looks.len())];
+        let looked = match self.ask(begin, Step::Look, look).await {
             Told::Fault(fault) => Some(fault.code),
             Told::Done | Told::Order { .. } | Told::Hold(_) | Told::Refused(_) => None,
         };
@@ -93,7 +95,7 @@ impl Buyer {
             }
             Want::Tickets(places) => run.forms.purchase(run.ids(places), &key),
             Want::Any(quantity) => {
-                let kind = run.event.ticket_type.as_ref();
+                let kind = run.event().ticket_type.as_ref();
                 let kind = kind.expect("a type was chosen before any of it was wanted");
                 run.forms.purchase_any(&kind.id, *quantity, &key)
             }

@@ -63,14 +63,18 @@ pub async fn compare(run: &Run, url: &DatabaseUrl, findings: &mut Findings) -> R
 async fn read(db: &DatabaseConnection, run: &Run) -> Result<(Vec<OfCustomer>, u64), DbErr> {
     let backend: DbBackend = db.get_database_backend();
     let pattern = format!("{}-%", run.prefix);
-    let slug = run.event.slug.as_str();
-    let of_customers =
-        Statement::from_sql_and_values(backend, OF_CUSTOMERS, [pattern.into(), slug.into()]);
-    let customers = OfCustomer::find_by_statement(of_customers).all(db).await?;
-    let two_owners = Statement::from_sql_and_values(backend, TWO_OWNERS, [slug.into()]);
-    let row = db.query_one_raw(two_owners).await?;
-    let tickets: i64 = row.map_or(Ok(0), |row| row.try_get("", "tickets"))?;
-    Ok((customers, count(tickets)))
+    let (mut customers, mut tickets_with_two_owners) = (Vec::new(), 0);
+    for event in &run.events {
+        let slug = event.slug.as_str();
+        let values = [pattern.as_str().into(), slug.into()];
+        let of_customers = Statement::from_sql_and_values(backend, OF_CUSTOMERS, values);
+        customers.extend(OfCustomer::find_by_statement(of_customers).all(db).await?);
+        let two_owners = Statement::from_sql_and_values(backend, TWO_OWNERS, [slug.into()]);
+        let row = db.query_one_raw(two_owners).await?;
+        let tickets: i64 = row.map_or(Ok(0), |row| row.try_get("", "tickets"))?;
+        tickets_with_two_owners += count(tickets);
+    }
+    Ok((customers, tickets_with_two_owners))
 }
 
 fn count(number: i64) -> u64 {
@@ -92,7 +96,10 @@ fn add(run: &Run, customers: &[OfCustomer], tickets_with_two_owners: u64, findin
         rows.orders += counted.0;
         rows.items += counted.1;
         rows.tickets_sold += counted.2;
-        of_tables.insert(&customer.subject, counted);
+        let of_customer = of_tables.entry(&customer.subject).or_default();
+        of_customer.0 += counted.0;
+        of_customer.1 += counted.1;
+        of_customer.2 += counted.2;
     }
     let (told, open) = told(run);
     for subject in &open {

@@ -77,20 +77,38 @@ fn text(value: &Value) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
-/// The event that was asked for, or the first one on sale.
-pub async fn find(line: &mut Line, options: &Options) -> Result<Event, RushError> {
-    let data = match &options.event {
-        None => {
-            let found = ask(line, None, ON_SALE, json!({})).await?;
-            let id = first_with_tickets(&found).ok_or(RushError::NothingOnSale)?;
-            ask(line, None, BY_KEY, json!({ "by": { "id": id } })).await?
-        }
-        Some(name) => by_name(line, name).await?,
+/// The events that were asked for, each once, or the first one on sale.
+pub async fn find(line: &mut Line, options: &Options) -> Result<Vec<Event>, RushError> {
+    let [first, more @ ..] = &options.events[..] else {
+        let found = ask(line, None, ON_SALE, json!({})).await?;
+        let id = first_with_tickets(&found).ok_or(RushError::NothingOnSale)?;
+        let data = ask(line, None, BY_KEY, json!({ "by": { "id": id } })).await?;
+        return Ok(vec![read(&data, id, options)?]);
     };
+    if !more.is_empty() && options.pattern == Pattern::Any {
+        return Err(RushError::OfOneEvent("--pattern any"));
+    }
+    if !more.is_empty() && options.tickets_per_purchase > 1 {
+        return Err(RushError::OfOneEvent("an order of several tickets"));
+    }
+    let mut events = vec![named(line, first, options).await?];
+    for name in more {
+        let event = named(line, name, options).await?;
+        if events.iter().all(|known| known.id != event.id) {
+            events.push(event);
+        }
+    }
+    Ok(events)
+}
+
+async fn named(line: &mut Line, name: &str, options: &Options) -> Result<Event, RushError> {
+    read(&by_name(line, name).await?, name, options)
+}
+
+fn read(data: &Value, name: &str, options: &Options) -> Result<Event, RushError> {
     let event = &data["event"];
-    let named = options.event.clone().unwrap_or_default();
     let (Some(id), Some(types)) = (event["id"].as_str(), event["ticketTypes"].as_array()) else {
-        return Err(RushError::UnknownEvent(named));
+        return Err(RushError::UnknownEvent(name.to_owned()));
     };
     let slug = text(&event["slug"]);
     if event["isOnSale"] != true {

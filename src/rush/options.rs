@@ -15,9 +15,10 @@ pub struct Options {
     )]
     pub urls: Vec<String>,
 
-    /// The event, by its slug or its id. Without it, the first one on sale that has tickets left
-    #[arg(long, value_name = "SLUG|ID")]
-    pub event: Option<String>,
+    /// The event, by its slug or its id. Without it, the first one on sale that has tickets left. Repeat it for several
+    /// on sale at once: each purchase is then of one ticket, of any of them
+    #[arg(long = "event", value_name = "SLUG|ID")]
+    pub events: Vec<String>,
 
     /// Only tickets of this type, by its name or its id. Without it, tickets of every type; with --pattern any, of the
     /// type that has the most left

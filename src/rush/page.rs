@@ -18,7 +18,7 @@ const COLUMNS_MAX: usize = 240;
 /// The page.
 pub fn page(report: &Report) -> String {
     let mut html = String::with_capacity(1 << 16);
-    let name = escaped(&report.event.name);
+    let name = escaped(&report.title());
     let _ = write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -54,7 +54,7 @@ fn header(html: &mut String, report: &Report) {
         html,
         "<header>\n<p class=\"eyebrow\">Rehearsal of an on-sale</p>\n<h1>{}</h1>\n<p class=\"sub\">{} buyers at {servers}: \
          {what}. {}</p>\n</header>",
-        escaped(&report.event.name),
+        escaped(&report.title()),
         grouped(report.buyers),
         report.started_at.format("%-d %B %Y, %H:%M UTC"),
     );

@@ -27,7 +27,10 @@ pub struct Report {
     pub version: &'static str,
     pub started_at: DateTime<Utc>,
     pub pattern: &'static str,
+    /// The first event.
     pub event: EventNamed,
+    /// How many events were on sale, that one among them.
+    pub events: u64,
     pub servers: Vec<String>,
     pub buyers: u64,
     pub tickets_per_purchase: u16,
@@ -134,6 +137,19 @@ pub struct Client {
 }
 
 impl Report {
+    /// What was on sale, for people.
+    pub fn title(&self) -> String {
+        match self.events {
+            0 | 1 => self.event.name.clone(),
+            2 => format!("{} and another event", self.event.name),
+            events => format!(
+                "{} and {} other events",
+                self.event.name,
+                grouped(events - 1)
+            ),
+        }
+    }
+
     pub fn new(
         run: &Run,
         ran: &Ran,
@@ -150,10 +166,11 @@ impl Report {
             started_at,
             pattern: run.pattern.as_str(),
             event: EventNamed {
-                id: run.event.id.clone(),
-                slug: run.event.slug.clone(),
-                name: run.event.name.clone(),
+                id: run.event().id.clone(),
+                slug: run.event().slug.clone(),
+                name: run.event().name.clone(),
             },
+            events: run.events.len() as u64,
             servers: run
                 .servers
                 .iter()

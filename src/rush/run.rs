@@ -63,7 +63,9 @@ pub struct Run {
     /// Begins the subject of every customer of this run.
     pub prefix: String,
     pub pattern: Pattern,
-    pub event: Event,
+    /// At least one.
+    pub events: Vec<Event>,
+    /// Of all events.
     pub tickets: Vec<String>,
     pub servers: Arc<[Server]>,
     pub answer_wait: Duration,
@@ -90,7 +92,7 @@ pub struct Run {
 pub struct Setting {
     pub prefix: String,
     pub pattern: Pattern,
-    pub event: Event,
+    pub events: Vec<Event>,
     pub tickets: Vec<String>,
     pub servers: Arc<[Server]>,
     pub answer_wait: Duration,
@@ -116,7 +118,7 @@ impl Run {
     pub fn new(setting: Setting) -> Self {
         let tickets_len = u32::try_from(setting.tickets.len()).unwrap_or(u32::MAX);
         Self {
-            forms: Forms::new(&setting.event.id),
+            forms: Forms::new(setting.events.iter().map(|event| event.id.as_str())),
             wants: Mutex::new(Wants::new(
                 setting.pattern,
                 tickets_len,
@@ -133,7 +135,7 @@ impl Run {
             last_trouble_us: AtomicU64::new(0),
             prefix: setting.prefix,
             pattern: setting.pattern,
-            event: setting.event,
+            events: setting.events,
             tickets: setting.tickets,
             servers: setting.servers,
             answer_wait: setting.answer_wait,
@@ -143,6 +145,11 @@ impl Run {
             seed: setting.seed,
             tokens: setting.tokens,
         }
+    }
+
+    /// The first event, after which the rehearsal is named.
+    pub fn event(&self) -> &Event {
+        self.events.first().expect("there is at least one event")
     }
 
     pub fn wants(&self) -> MutexGuard<'_, Wants> {

@@ -44,11 +44,16 @@ impl Server {
         Self::builder(database).start().await
     }
 
+    /// `ROWLOCK_TEST_BATCH_LEN` is the batches' maximum of every server, for a run of the tests that is about that.
     pub fn builder(database: &Database) -> Builder {
-        let builder = Self::command(&["serve", "--listen", "127.0.0.1:0"]);
-        builder
+        let builder = Self::command(&["serve", "--listen", "127.0.0.1:0"])
             .env("ROWLOCK_DATABASE_URL", &database.url())
-            .env("ROWLOCK_JWT_SECRET", JWT_SECRET)
+            .env("ROWLOCK_JWT_SECRET", JWT_SECRET);
+        #[expect(clippy::disallowed_methods, reason = "the test program's own setting")]
+        match std::env::var("ROWLOCK_TEST_BATCH_LEN") {
+            Ok(len) => builder.env("ROWLOCK_BATCH_LEN", &len),
+            Err(_) => builder,
+        }
     }
 
     /// The binary with these arguments and none of the caller's own `ROWLOCK_` variables.
@@ -60,6 +65,7 @@ impl Server {
             .env_remove("ROWLOCK_JWT_SECRET")
             .env_remove("ROWLOCK_JWT_SECRET_FILE")
             .env_remove("ROWLOCK_LISTEN")
+            .env_remove("ROWLOCK_BATCH_LEN")
             .env("ROWLOCK_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -9,8 +9,23 @@ use sea_orm::EntityTrait;
 
 use crate::harness::{Client, Database, Outcome, Server, client::HoldOutcome, rows, seed};
 
-const SEATS: usize = 2_000;
-const CUSTOMERS: usize = 500;
+/// How many want how much.
+#[derive(Clone, Copy)]
+struct Size {
+    seats: usize,
+    customers: usize,
+}
+
+const HALL: Size = Size {
+    seats: 2_000,
+    customers: 500,
+};
+
+/// Sold out within the time of a hold or two also by a server that sells one by one.
+const SMALL: Size = Size {
+    seats: 200,
+    customers: 50,
+};
 
 /// What a customer wants at once, side by side.
 const GROUP: usize = 4;
@@ -20,23 +35,40 @@ const SALES_MIN: usize = 2;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hall_is_sold_out_twice_through_two_servers() {
+    sell_out_twice_through_two_servers(HALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_hall_is_sold_out_twice_through_two_servers() {
+    sell_out_twice_through_two_servers(SMALL).await;
+}
+
+async fn sell_out_twice_through_two_servers(size: Size) {
     let database = Database::postgres().await;
     let servers = [
         Server::start(&database).await,
         Server::start(&database).await,
     ];
-    sell_out_twice(&database, &[servers[0].client(), servers[1].client()]).await;
+    let clients = servers.each_ref().map(Server::client);
+    sell_out_twice(&database, &clients, size).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hall_is_sold_out_twice_on_sqlite() {
     let database = Database::sqlite().await;
     let server = Server::start(&database).await;
-    sell_out_twice(&database, &[server.client()]).await;
+    sell_out_twice(&database, &[server.client()], HALL).await;
 }
 
-async fn sell_out_twice(database: &Database, clients: &[Client]) {
-    let event = seed::seats(&clients[0], SEATS).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_hall_is_sold_out_twice_on_sqlite() {
+    let database = Database::sqlite().await;
+    let server = Server::start(&database).await;
+    sell_out_twice(&database, &[server.client()], SMALL).await;
+}
+
+async fn sell_out_twice(database: &Database, clients: &[Client], size: Size) {
+    let event = seed::seats(&clients[0], size.seats).await;
     // Holds end while the hall is being sold; whoever abandons one is in nobody's way for long.
     rows::set_events(
         database,
@@ -45,7 +77,7 @@ async fn sell_out_twice(database: &Database, clients: &[Client]) {
     .await;
     let ids = event.ticket_ids();
     let sales: Vec<AtomicUsize> = ids.iter().map(|_| AtomicUsize::new(0)).collect();
-    let customers = (0..CUSTOMERS).map(|number| {
+    let customers = (0..size.customers).map(|number| {
         let client = clients[number % clients.len()].customer(&format!("customer {number}"));
         visit(client, number, &ids, &sales)
     });
@@ -58,7 +90,7 @@ async fn sell_out_twice(database: &Database, clients: &[Client]) {
     for item in &items {
         *sold.entry(item.ticket_id).or_insert(0) += 1;
     }
-    assert_eq!(sold.len(), SEATS);
+    assert_eq!(sold.len(), size.seats);
     assert!(sold.values().all(|times| *times >= SALES_MIN));
     rows::assert_conserved(database, &told).await;
 }

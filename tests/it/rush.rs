@@ -1,7 +1,10 @@
 //! `rowlock rush`: what it counts, what its audit finds, and what it says when there is nothing to rehearse with.
 
+mod chromium;
+mod page;
+
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +19,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use rowlock::ids::EventId;
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -120,6 +124,35 @@ on_both_databases! {
         );
         assert_eq!(ran.number("/requests/purchase/count"), 15);
         assert_eq!(orders_len(&database.look().await).await, 15);
+    }
+
+    /// As many of each event as of the others; one that is named twice has no more tickets for it.
+    async fn several_events_are_sold_side_by_side(database: Database) {
+        let server = Server::start(&database).await;
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            ids.push(seed::seats(&server.client(), 8).await.id);
+        }
+        let named = format!("--event {} --event {} --event {} --event {}", ids[0], ids[1], ids[2], ids[0]);
+        let arguments = format!(
+            "{named} --buyers 4 --purchases 18 --refresh 0.2 --database-url {}",
+            database.url()
+        );
+        let ran = rush(&[server.url()], &arguments).await;
+        ran.assert_clean();
+        assert_eq!((ran.number("/sold"), ran.number("/events")), (18, 3));
+        assert_eq!(ran.number("/audit/database/ticketsSold"), 18);
+        let rows = database.look().await;
+        let mut sold: BTreeMap<EventId, u32> = BTreeMap::new();
+        for order in rowlock::entity::order::Entity::find().all(&rows).await.unwrap() {
+            *sold.entry(order.event_id).or_default() += 1;
+        }
+        rows.close().await.unwrap();
+        assert_eq!(sold.into_values().collect::<Vec<_>>(), [6, 6, 6]);
+        let arguments = format!("{named} --pattern hot --seats 5 --buyers 4 --purchases 50");
+        let rest = rush(&[server.url()], &arguments).await;
+        rest.assert_clean();
+        assert_eq!(rest.number("/sold"), 5);
     }
 
     async fn any_places_of_a_type_are_sold_to_the_last(database: Database) {
@@ -322,6 +355,11 @@ async fn what_cannot_be_rehearsed_is_refused_in_a_sentence_and_nothing_is_bought
     refused(&here, "--event no-such-event", "there is no event").await;
     refused(&here, &format!("--event {draft}"), "there is no event").await;
     refused(&here, "--event x", "there is no event").await;
+    let twice = format!("--event {} --event no-such-event", event.id);
+    refused(&here, &twice, "there is no event").await;
+    refused(&here, &format!("{twice} --pattern any"), "of one event").await;
+    let orders_of_two = format!("{twice} --tickets-per-purchase 2");
+    refused(&here, &orders_of_two, "of one event").await;
     refused(&here, "--ticket-type Balcony", "it has: Regular").await;
     refused(&here, "--tickets-per-purchase 11", "at most 10").await;
     refused(&here, "--pattern hot --seats 3", "not enough for 3").await;
@@ -354,52 +392,6 @@ async fn what_cannot_be_rehearsed_is_refused_in_a_sentence_and_nothing_is_bought
         .await
         .assert_clean();
     refused(&here, &format!("--event {}", event.id), "no tickets").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_report_is_one_page_with_its_curves_and_nothing_from_elsewhere() {
-    let database = Database::sqlite().await;
-    let server = Server::start(&database).await;
-    let event = seed::places(&server.client(), 400).await;
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("report.html");
-    let arguments = format!(
-        "--event {} --pattern any --buyers 2 --rate 100 --purchases 60 --report {}",
-        event.id,
-        file.display()
-    );
-    // The rate makes it last long enough for curves; whether it is reached is the machine's affair.
-    let ran = rush(&[server.url()], &arguments).await;
-    assert_eq!(ran.result["audit"]["isClean"], true, "{}", ran.result);
-    let page = std::fs::read_to_string(&file).unwrap();
-    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
-    assert!(page.contains("The Tests&#39; Own Concert"));
-    assert!(page.contains("Audit clean"));
-    for foreign in ["src=", "href=", "url(", "@import", "<script", "NaN"] {
-        assert!(!page.contains(foreign), "{foreign}");
-    }
-    // Sold, answers a second, latency, percentiles: each has a line that goes on and on.
-    let charts: Vec<&str> = page.split("<svg ").skip(1).collect();
-    assert_eq!(charts.len(), 4);
-    for chart in charts {
-        let line = chart
-            .split("class=\"line")
-            .nth(1)
-            .expect("a chart has a line");
-        let path = line
-            .split("d=\"M")
-            .nth(1)
-            .unwrap()
-            .split('"')
-            .next()
-            .unwrap();
-        let places: Vec<f64> = path
-            .split('L')
-            .map(|point| point.split_once(' ').expect("a point has two numbers").0)
-            .map(|x| x.parse().expect("a number"))
-            .collect();
-        assert!(places.len() > 4 && places.is_sorted(), "{path}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,22 +35,31 @@ pub async fn organizers_view(run: &Arc<Run>, subject: &str, findings: &mut Findi
         run.add_problem("this server has no inventoryAudit for organizers".to_owned());
         return;
     }
-    match look(run, &mut line, subject).await {
-        Ok(audit) if audit.is_null() => run.add_problem(format!(
-            "the event is not of the organizer {subject:?}, who is not told of its inventory"
-        )),
-        Ok(audit) => add(&audit, findings),
-        Err(error) => run.add_problem(format!("inventoryAudit could not be asked for: {error}")),
+    for event in &run.events {
+        match look(run, &mut line, subject, &event.id).await {
+            Ok(audit) if audit.is_null() => run.add_problem(format!(
+                "the event is not of the organizer {subject:?}, who is not told of its inventory"
+            )),
+            Ok(audit) => add(&audit, findings),
+            Err(error) => {
+                run.add_problem(format!("inventoryAudit could not be asked for: {error}"));
+            }
+        }
     }
 }
 
-async fn look(run: &Run, line: &mut Line, subject: &str) -> Result<Value, RushError> {
+async fn look(
+    run: &Run,
+    line: &mut Line,
+    subject: &str,
+    event_id: &str,
+) -> Result<Value, RushError> {
     let token = run.tokens.issue(Role::Organizer, subject, TOKEN_LIFETIME)?;
     let caller = bearer(&token);
     let mut tries = 0;
     loop {
         tries += 1;
-        let variables = json!({ "id": run.event.id });
+        let variables = json!({ "id": event_id });
         match ask(line, Some(&caller), INVENTORY_AUDIT, variables).await {
             Ok(mut data) => return Ok(data["inventoryAudit"].take()),
             Err(RushError::Asking { code, .. }) if code == "OVERLOADED" && tries < TRIES_MAX => {
@@ -63,16 +72,11 @@ async fn look(run: &Run, line: &mut Line, subject: &str) -> Result<Value, RushEr
 
 fn add(audit: &Value, findings: &mut Findings) {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
-    let mut inventory = Inventory {
-        is_clean: audit["isClean"] == true,
-        tickets: number(&audit["tickets"]["total"]),
-        tickets_sold: number(&audit["tickets"]["sold"]),
-        orders_confirmed: number(&audit["orders"]["confirmed"]),
-        violations: 0,
-    };
+    let is_clean = audit["isClean"] == true;
+    let mut violations = 0;
     for violation in audit["violations"].as_array().into_iter().flatten() {
         let count = number(&violation["count"]).max(1);
-        inventory.violations += count;
+        violations += count;
         let message = violation["message"].as_str().unwrap_or("(nothing)");
         let message: String = message
             .chars()
@@ -81,8 +85,18 @@ fn add(audit: &Value, findings: &mut Findings) {
             .collect();
         findings.add(Difference::Violation, count, &message);
     }
-    if !inventory.is_clean && inventory.violations == 0 {
+    if !is_clean && violations == 0 {
         findings.add(Difference::Violation, 1, "inventoryAudit is not clean");
     }
-    findings.inventory = Some(inventory);
+    let before = findings.inventory.unwrap_or(Inventory {
+        is_clean: true,
+        ..Inventory::default()
+    });
+    findings.inventory = Some(Inventory {
+        is_clean: before.is_clean && is_clean,
+        tickets: before.tickets + number(&audit["tickets"]["total"]),
+        tickets_sold: before.tickets_sold + number(&audit["tickets"]["sold"]),
+        orders_confirmed: before.orders_confirmed + number(&audit["orders"]["confirmed"]),
+        violations: before.violations + violations,
+    });
 }

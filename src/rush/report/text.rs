@@ -77,7 +77,7 @@ pub fn text(report: &Report) -> String {
     format!(
         "{} of {}, {} buyers, {}\n{page}",
         report.pattern,
-        report.event.name,
+        report.title(),
         grouped(report.buyers),
         report.servers.join(", ")
     )
