@@ -4,18 +4,22 @@ use sea_orm::Statement;
 
 use super::Transaction;
 use crate::{
-    entity::hold,
+    counts::Deltas,
+    entity::{hold, ticket},
     sales::{
-        decide::{Changes, TicketState},
+        decide::{Changes, Facts, TicketState},
         failure::Failure,
         sql,
     },
 };
 
+/// The step that every transaction which changes tickets ends with.
+const APPENDING: &str = "appending to the counts of tickets";
+
 impl Transaction {
     /// Writes the changes, each table once for each kind of change. What ends comes first: the database refuses a second
     /// owner of a ticket at each statement, not only at the commit.
-    pub(super) async fn write(&self, changes: &Changes) -> Result<(), Failure> {
+    pub(super) async fn write(&self, facts: &Facts, changes: &Changes) -> Result<(), Failure> {
         self.end_items(changes).await?;
         self.mark_tickets(changes).await?;
         self.place_orders(changes).await?;
@@ -25,7 +29,17 @@ impl Transaction {
             self.change("writing idempotency keys", statement, changes.keys.len())
                 .await?;
         }
-        Ok(())
+        let deltas = deltas(facts, changes).ok_or_else(|| Failure::bug(APPENDING))?;
+        self.append(&deltas).await
+    }
+
+    /// Appends what changes in the counts of tickets.
+    pub async fn append(&self, deltas: &Deltas) -> Result<(), Failure> {
+        if deltas.is_empty() {
+            return Ok(());
+        }
+        let statement = sql::append_deltas(self.backend, deltas);
+        self.change(APPENDING, statement, deltas.len()).await
     }
 
     async fn end_items(&self, changes: &Changes) -> Result<(), Failure> {
@@ -128,4 +142,19 @@ impl Transaction {
             Err(Failure::bug(step))
         }
     }
+}
+
+/// What the changes change in the counts; none if a ticket is changed whose row was not locked.
+fn deltas(facts: &Facts, changes: &Changes) -> Option<Deltas> {
+    let mut deltas = Deltas::default();
+    for (key, state) in &changes.tickets {
+        let before = facts.locked.get(key)?;
+        let after = match state {
+            TicketState::Available => ticket::Status::Available,
+            TicketState::Held { .. } => ticket::Status::Held,
+            TicketState::Sold => ticket::Status::Sold,
+        };
+        deltas.change((key.0, before.ticket_type_id), before.status, after);
+    }
+    Some(deltas)
 }
