@@ -9,7 +9,10 @@ mod checks;
 mod report;
 mod snapshot;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, FromQueryResult};
@@ -141,7 +144,14 @@ async fn read(snapshot: &Snapshot) -> Result<Audit, AuditError> {
     let tallies: Vec<Tally> = snapshot
         .rows("counting tickets", checks::tally(snapshot.backend()))
         .await?;
-    violations.extend(miscounted(snapshot, &tallies).await?);
+    let kept: Vec<Kept> = snapshot
+        .rows("reading the counts of tickets", checks::KEPT.to_owned())
+        .await?;
+    let wrong = mislaid(&tallies, &kept);
+    violations.extend(of_types(Kind::KeptCountsDiffer, &wrong));
+    // What is kept wrong is told wrong: it is said once.
+    let told_wrong = miscounted(snapshot, &tallies).await?;
+    violations.extend(of_types(Kind::CountsDiffer, &(&told_wrong - &wrong)));
     let orders: Vec<OrderTally> = snapshot
         .rows("counting orders", checks::ORDER_TALLY.to_owned())
         .await?;
@@ -185,9 +195,28 @@ struct Tally {
     held: i64,
     sold: i64,
     blocked: i64,
+    /// Of those that count as available, how many are held in the rows by a hold that is over.
+    over: i64,
+}
+
+/// The counts of a type as the rows' status says them.
+#[derive(FromQueryResult)]
+struct Kept {
+    event_id: EventId,
+    ticket_type_id: TicketTypeId,
+    available: i64,
+    held: i64,
+    sold: i64,
+    blocked: i64,
 }
 
 impl Tally {
+    /// By the status in the rows: available, held, sold, blocked.
+    fn by_status(&self) -> [i64; 4] {
+        let (available, held) = (self.available - self.over, self.held + self.over);
+        [available, held, self.sold, self.blocked]
+    }
+
     fn availability(&self) -> Availability {
         Availability {
             available: self.available,
@@ -205,11 +234,31 @@ struct OrderTally {
     cancelled: i64,
 }
 
-/// What buyers are told of each ticket type, by the catalogue's own reading, against the recount.
+/// The ticket types of which the kept counts are not what the recount says, also those that have no tickets left.
+fn mislaid(tallies: &[Tally], kept: &[Kept]) -> BTreeSet<(EventId, TicketTypeId)> {
+    let mut differences: BTreeMap<_, [i64; 4]> = BTreeMap::new();
+    for tally in tallies {
+        differences.insert((tally.event_id, tally.ticket_type_id), tally.by_status());
+    }
+    for kept in kept {
+        let key = (kept.event_id, kept.ticket_type_id);
+        let difference = differences.entry(key).or_default();
+        let kept = [kept.available, kept.held, kept.sold, kept.blocked];
+        for (count, kept) in difference.iter_mut().zip(kept) {
+            *count -= kept;
+        }
+    }
+    let wrong = differences.into_iter();
+    wrong
+        .filter_map(|(key, difference)| (difference != [0; 4]).then_some(key))
+        .collect()
+}
+
+/// The ticket types of which buyers are told, by the catalogue's own reading, what the recount does not say.
 async fn miscounted(
     snapshot: &Snapshot,
     tallies: &[Tally],
-) -> Result<Vec<(EventId, Violation)>, AuditError> {
+) -> Result<BTreeSet<(EventId, TicketTypeId)>, AuditError> {
     let keys: Vec<_> = tallies
         .iter()
         .map(|tally| (tally.event_id, tally.ticket_type_id))
@@ -223,25 +272,27 @@ async fn miscounted(
         let told = told.get(&key).copied().unwrap_or_default();
         told != tally.availability() || told.total() != tally.total
     });
+    Ok(wrong
+        .map(|tally| (tally.event_id, tally.ticket_type_id))
+        .collect())
+}
+
+/// A violation of each event of which there are such ticket types.
+fn of_types(kind: Kind, types: &BTreeSet<(EventId, TicketTypeId)>) -> Vec<(EventId, Violation)> {
     let mut of_events: BTreeMap<EventId, Vec<Uuid>> = BTreeMap::new();
-    for tally in wrong {
-        let ids = of_events.entry(tally.event_id).or_default();
-        ids.push(tally.ticket_type_id.0);
+    for (event_id, ticket_type_id) in types {
+        let ids = of_events.entry(*event_id).or_default();
+        ids.push(ticket_type_id.0);
     }
     let violation = |mut ids: Vec<Uuid>| {
         let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
-        ids.sort_unstable();
         ids.truncate(IDS_SHOWN_MAX);
-        Violation {
-            kind: Kind::CountsDiffer,
-            count,
-            ids,
-        }
+        Violation { kind, count, ids }
     };
-    Ok(of_events
+    of_events
         .into_iter()
         .map(|(event_id, ids)| (event_id, violation(ids)))
-        .collect())
+        .collect()
 }
 
 fn compose(

@@ -13,12 +13,14 @@
 //! # Rooms, from the top
 //! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
 //! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] and [`rush`]
-//! stand beside `main`.
+//! stand beside `main`. What a change of tickets changes in their counts is said in `counts`, which `sales` and `catalogue`
+//! both append to.
 
 pub mod audit;
 pub mod auth;
 pub mod catalogue;
 pub mod config;
+mod counts;
 pub mod demo;
 pub mod entity;
 pub mod fault;

@@ -6,7 +6,7 @@
 //! [`waiting`]. A task of the desk owns the transaction; a request owns only its reply slot.
 //!
 //! What staff ask for in bulk ([`cancel_event`], [`block`]) goes through transactions of its own, [`staff`]; what a server
-//! does unasked, tidying and carrying out cancellations, is [`upkeep`].
+//! does unasked, tidying, folding the counts of tickets and carrying out cancellations, is [`upkeep`].
 
 mod block;
 mod cancel_event;
@@ -16,6 +16,7 @@ mod customers;
 pub mod decide;
 mod desk;
 mod failure;
+mod fold;
 mod holds;
 mod lane;
 mod minted;

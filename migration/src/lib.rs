@@ -12,6 +12,7 @@ mod m0003_tickets;
 mod m0004_sales;
 mod m0005_holds;
 mod m0006_search_copy;
+mod m0007_counts;
 mod m0008_sold_references;
 
 use sea_orm_migration::prelude::*;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_sales::Migration),
             Box::new(m0005_holds::Migration),
             Box::new(m0006_search_copy::Migration),
+            Box::new(m0007_counts::Migration),
             Box::new(m0008_sold_references::Migration),
         ]
     }

@@ -32,6 +32,7 @@ pub enum Kind {
     TotalDiffers,
     CurrencyDiffers,
     CountsDiffer,
+    KeptCountsDiffer,
     TicketsPerCustomerExceeded,
     HeldPerCustomerExceeded,
     KeyWithoutResult,
@@ -99,6 +100,7 @@ impl Kind {
         Self::TotalDiffers,
         Self::CurrencyDiffers,
         Self::CountsDiffer,
+        Self::KeptCountsDiffer,
         Self::TicketsPerCustomerExceeded,
         Self::HeldPerCustomerExceeded,
         Self::KeyWithoutResult,
@@ -132,6 +134,7 @@ impl Kind {
             Self::TotalDiffers => "TOTAL_DIFFERS",
             Self::CurrencyDiffers => "CURRENCY_DIFFERS",
             Self::CountsDiffer => "COUNTS_DIFFER",
+            Self::KeptCountsDiffer => "KEPT_COUNTS_DIFFER",
             Self::TicketsPerCustomerExceeded => "TICKETS_PER_CUSTOMER_EXCEEDED",
             Self::HeldPerCustomerExceeded => "HELD_PER_CUSTOMER_EXCEEDED",
             Self::KeyWithoutResult => "KEY_WITHOUT_RESULT",
@@ -183,6 +186,9 @@ impl Kind {
             Self::CountsDiffer => {
                 "What buyers are told of a ticket type's availability is not what its tickets say."
             }
+            Self::KeptCountsDiffer => {
+                "The counts that are kept of a ticket type's tickets are not what the tickets' rows say."
+            }
             Self::TicketsPerCustomerExceeded => {
                 "A customer owns and holds more tickets of the event than was ever allowed."
             }
@@ -231,7 +237,7 @@ impl Kind {
             | Self::ItemWithoutTicket
             | Self::CancellationUntimed
             | Self::CodeTwice => Subject::OrderItem,
-            Self::CountsDiffer => Subject::TicketType,
+            Self::CountsDiffer | Self::KeptCountsDiffer => Subject::TicketType,
             Self::TicketsPerCustomerExceeded | Self::HeldPerCustomerExceeded => Subject::Customer,
             Self::KeyWithoutResult | Self::KeyOfAnotherCustomer => Subject::Result,
             Self::UnknownEvent => Subject::Event,
@@ -246,7 +252,8 @@ pub struct Check {
     violations: &'static str,
 }
 
-/// Every claim but [`Kind::CountsDiffer`], for which the catalogue is asked.
+/// Every claim but those about counts: for [`Kind::CountsDiffer`] the catalogue is asked, and for
+/// [`Kind::KeptCountsDiffer`] the tickets need not be counted twice.
 pub const CHECKS: &[Check] = &[
     Check {
         kind: Kind::TwoOwners,
@@ -525,12 +532,23 @@ pub fn tally(backend: DbBackend) -> String {
                 OR (x.status = 'HELD' AND x.held_until <= {{now}})) AS available,
             COUNT(*) FILTER (WHERE x.status = 'HELD' AND (x.held_until > {{now}} OR x.held_until IS NULL)) AS held,
             COUNT(*) FILTER (WHERE x.status = 'SOLD') AS sold,
-            COUNT(*) FILTER (WHERE x.status = 'BLOCKED') AS blocked
+            COUNT(*) FILTER (WHERE x.status = 'BLOCKED') AS blocked,
+            COUNT(*) FILTER (WHERE x.status = 'HELD' AND x.held_until <= {{now}}) AS over
         FROM tickets AS x
         WHERE {shown} {{scope}}
         GROUP BY x.event_id, x.ticket_type_id"
     )
 }
+
+/// What is kept of each type's counts: what was folded and what was not yet.
+pub const KEPT: &str = "SELECT x.event_id, x.ticket_type_id, CAST(SUM(x.available) AS BIGINT) AS available,
+        CAST(SUM(x.held) AS BIGINT) AS held, CAST(SUM(x.sold) AS BIGINT) AS sold, CAST(SUM(x.blocked) AS BIGINT) AS blocked
+    FROM (
+        SELECT event_id, ticket_type_id, available, held, sold, blocked FROM ticket_counts
+        UNION ALL SELECT event_id, ticket_type_id, available, held, sold, blocked FROM ticket_count_deltas
+    ) AS x
+    WHERE TRUE {scope}
+    GROUP BY x.event_id, x.ticket_type_id";
 
 /// The orders of each event.
 pub const ORDER_TALLY: &str =

@@ -29,7 +29,7 @@ use crate::{
     time,
 };
 
-/// The largest event: every ticket type's availability is counted from its rows.
+/// The largest event: setting a capacity counts its rows, and a copy reads all of them.
 pub const TICKETS_PER_EVENT_MAX: usize = 250_000;
 
 /// How long a chunk should keep SQLite's writer. A sale is promised to wait for at most 50 ms; the rest is room for a
@@ -239,7 +239,7 @@ impl<'a> Bulk<'a> {
         let mut gone = 0;
         match &self.way {
             Way::OneTransaction(tx) => {
-                gone = sql::delete(tx, self.event_id, None, ids).await?;
+                gone = sql::delete(tx, self.event_id, ids).await?;
             }
             Way::Chunks(import) => {
                 let mut chunks = Chunks::of(ids);
@@ -312,13 +312,16 @@ async fn list(tx: &DatabaseTransaction, event_id: EventId) -> Result<ImportId, F
     Ok(id)
 }
 
-/// Shows everything that the import hides, at once.
+/// Shows everything that the import hides, at once, and counts it.
 async fn reveal(store: &Store, event_id: EventId, import: ImportId) -> Result<(), Fault> {
+    let deltas = sql::deltas_of_hidden(store, event_id, import).await?;
+    let tx = begin(store).await?;
+    sql::append(&tx, &deltas).await?;
     ticket_import::Entity::delete_by_id((event_id, import))
-        .exec(store.writer())
+        .exec(&tx)
         .await
         .step("showing tickets")?;
-    Ok(())
+    tx.commit().await.step("showing tickets")
 }
 
 /// Removes everything that the import hides, a new event with it. What cannot be removed, because it was sold before, is
@@ -332,7 +335,7 @@ async fn discard(store: &Store, event_id: EventId, import: ImportId) -> Result<(
         let mut chunks = Chunks::of(&hidden);
         while let Some(chunk) = chunks.next() {
             let tx = chunks.begin(store).await?;
-            sql::delete(&tx, event_id, Some(import), chunk).await?;
+            sql::delete_hidden(&tx, event_id, import, chunk).await?;
             chunks.commit(tx).await?;
         }
     }
@@ -340,7 +343,9 @@ async fn discard(store: &Store, event_id: EventId, import: ImportId) -> Result<(
 
 /// Ends an import whose tickets are gone; if it was a new event's, the event goes too.
 async fn forget(store: &Store, event_id: EventId, import: ImportId) -> Result<(), Fault> {
+    let left = sql::deltas_of_hidden(store, event_id, import).await?;
     let tx = begin(store).await?;
+    sql::append(&tx, &left).await?;
     let new = event::Entity::find_by_id(event_id)
         .filter(event::Column::ImportId.eq(import))
         .count(&tx)
@@ -352,6 +357,7 @@ async fn forget(store: &Store, event_id: EventId, import: ImportId) -> Result<()
             .exec(&tx)
             .await
             .step("removing a hidden event's ticket types")?;
+        sql::forget_counts(&tx, event_id).await?;
         event::Entity::delete_by_id(event_id)
             .exec(&tx)
             .await

@@ -1,13 +1,15 @@
 //! The statements of [`super::bulk`]: arrays on PostgreSQL, `json_each` on SQLite, so that a statement's text does not
 //! depend on how many tickets it writes.
 //!
-//! A new ticket is `AVAILABLE`; no statement here changes the status of one that is there.
+//! A new ticket is `AVAILABLE`; no statement here changes the status of one that is there. What is added, removed, hidden
+//! or shown is appended to the counts of tickets in the same transaction: hidden tickets are not counted.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, Statement, Value};
 
 use super::seats::PlacedSeat;
 use crate::{
-    entity::ticket_import::IS_SHOWN_SQLITE,
+    counts::Deltas,
+    entity::{ticket::Status, ticket_import::IS_SHOWN_SQLITE},
     fault::{Fault, Step},
     ids::{EventId, ImportId, TicketId, TicketTypeId},
     store::{
@@ -53,7 +55,36 @@ pub(super) async fn insert_seats(
         ticket_type_id.0.into(),
         import.map(|id| id.0).into(),
     ];
-    run(tx, sql, keys.into_iter().chain(lists), "adding seats").await?;
+    let len = run(tx, sql, keys.into_iter().chain(lists), "adding seats").await?;
+    count_added(tx, (event_id, ticket_type_id), import, len).await
+}
+
+/// Counts tickets that were added, unless they are hidden.
+async fn count_added(
+    tx: &DatabaseTransaction,
+    key: (EventId, TicketTypeId),
+    import: Option<ImportId>,
+    len: usize,
+) -> Result<(), Fault> {
+    let mut deltas = Deltas::default();
+    if import.is_none() {
+        deltas.add(
+            key,
+            Status::Available,
+            i64::try_from(len).unwrap_or(i64::MAX),
+        );
+    }
+    append(tx, &deltas).await
+}
+
+/// Appends what changes in the counts of tickets.
+pub(super) async fn append(tx: &DatabaseTransaction, deltas: &Deltas) -> Result<(), Fault> {
+    if deltas.is_empty() {
+        return Ok(());
+    }
+    let statement = deltas.append(tx.get_database_backend());
+    let step = "appending to the counts of tickets";
+    tx.execute_raw(statement).await.step(step)?;
     Ok(())
 }
 
@@ -121,8 +152,8 @@ pub(super) async fn insert_places(
         import.map(|id| id.0).into(),
         uuid_list(backend, ids.iter().map(|id| id.0)),
     ];
-    run(tx, sql, values, "adding places").await?;
-    Ok(())
+    let len = run(tx, sql, values, "adding places").await?;
+    count_added(tx, (event_id, ticket_type_id), import, len).await
 }
 
 /// Free tickets of the type, the newest first, at most `len`: not sold, held or blocked, and never in an order.
@@ -142,9 +173,8 @@ pub(super) async fn free_of_type(
     let sql = format!(
         "SELECT id FROM tickets
         WHERE event_id = $1 AND ticket_type_id = $2 AND {is_free} AND {shown}
-            AND {}
-        ORDER BY id DESC LIMIT $3 {lock}",
-        never_ordered()
+            AND {NEVER_ORDERED}
+        ORDER BY id DESC LIMIT $3 {lock}"
     );
     ids(
         db,
@@ -191,9 +221,8 @@ pub(super) async fn candidates(
     };
     let sql = format!(
         "SELECT id, {is_free} AS is_unsold,
-            NOT {} AS was_ordered
-        FROM tickets WHERE event_id = $1 AND id {in_list} AND {shown}",
-        never_ordered()
+            NOT {NEVER_ORDERED} AS was_ordered
+        FROM tickets WHERE event_id = $1 AND id {in_list} AND {shown}"
     );
     let statement = Statement::from_sql_and_values(backend, sql, [event_id.0.into(), list()]);
     let rows = db
@@ -223,11 +252,63 @@ pub(super) async fn hide(
     let is_free = is_removable(backend);
     let sql = format!(
         "UPDATE tickets SET import_id = $2
-        WHERE event_id = $1 AND id IN (SELECT unhex(value) FROM json_each($3)) AND {is_free}"
+        WHERE event_id = $1 AND id IN (SELECT unhex(value) FROM json_each($3)) AND {is_free}
+        RETURNING ticket_type_id, status, 1 AS len"
     );
     let list = uuid_list(backend, ids.iter().map(|id| id.0));
     let values = [event_id.0.into(), import.0.into(), list];
-    run(tx, &sql, values, "hiding tickets").await
+    let hidden = counted(tx, &sql, values, "hiding tickets").await?;
+    let mut deltas = Deltas::default();
+    for row in &hidden {
+        deltas.add((event_id, row.ticket_type_id), row.status, -row.len);
+    }
+    append(tx, &deltas).await?;
+    Ok(hidden.len())
+}
+
+/// What is to be appended when the tickets that an import hides are shown. Hidden, they keep their status, so that this
+/// can be counted beside the writer. SQLite only.
+pub(super) async fn deltas_of_hidden(
+    store: &Store,
+    event_id: EventId,
+    import: ImportId,
+) -> Result<Deltas, Fault> {
+    let rows = counted(
+        // A reader's snapshot begins after the last chunk was committed.
+        store.reader(),
+        "SELECT ticket_type_id, status, COUNT(*) AS len FROM tickets
+        WHERE event_id = $1 AND import_id = $2 GROUP BY ticket_type_id, status",
+        [event_id.0.into(), import.0.into()],
+        "counting hidden tickets",
+    )
+    .await?;
+    let mut deltas = Deltas::default();
+    for row in rows {
+        deltas.add((event_id, row.ticket_type_id), row.status, row.len);
+    }
+    Ok(deltas)
+}
+
+/// So many tickets of a type and a status.
+#[derive(FromQueryResult)]
+struct Counted {
+    ticket_type_id: TicketTypeId,
+    status: Status,
+    len: i64,
+}
+
+async fn counted(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+    step: &'static str,
+) -> Result<Vec<Counted>, Fault> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    let rows = db.query_all_raw(statement).await.step(step)?;
+    rows.iter()
+        .map(|row| Counted::from_query_result(row, ""))
+        .collect::<Result<_, _>>()
+        .step(step)
 }
 
 /// Tickets that an import hides and that can be removed, at most `len`. SQLite only.
@@ -241,53 +322,89 @@ pub(super) async fn hidden(
     ids(
         // What the last chunk has committed must be seen; a reader's snapshot begins after it.
         store.reader(),
-        &format!(
-            "SELECT id FROM tickets WHERE event_id = $1 AND import_id = $2 AND {} LIMIT $3",
-            never_ordered()
-        ),
+        &format!("SELECT id FROM tickets WHERE event_id = $1 AND import_id = $2 AND {NEVER_ORDERED} LIMIT $3"),
         [event_id.0.into(), import.0.into(), len.into()],
         "looking for hidden tickets",
     )
     .await
 }
 
-/// Removes the tickets that nobody has and nobody ever had: on PostgreSQL of those that the transaction has locked, on
-/// SQLite of those that the import hides.
+/// Removes those of the tickets that nobody has and nobody ever had. The transaction has locked them. PostgreSQL only.
 pub(super) async fn delete(
     tx: &DatabaseTransaction,
     event_id: EventId,
-    import: Option<ImportId>,
     ids: &[TicketId],
 ) -> Result<usize, Fault> {
+    let is_free = is_removable(DbBackend::Postgres);
+    // Joined, not `= ANY`: with an array of thousands and no statistics yet, the planner would compare every ticket of
+    // the event with every element. The counts are appended in the same statement, since the rows may be many.
+    let sql = format!(
+        "WITH gone AS (
+            DELETE FROM tickets WHERE event_id = $1 AND id IN (SELECT unnest($2)) AND {is_free} AND {NEVER_ORDERED}
+            RETURNING ticket_type_id, status
+        ), appended AS (
+            INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
+            SELECT $1, ticket_type_id, gen_random_uuid(),
+                -COUNT(*) FILTER (WHERE status = 'AVAILABLE'), -COUNT(*) FILTER (WHERE status = 'HELD'),
+                -COUNT(*) FILTER (WHERE status = 'SOLD'), -COUNT(*) FILTER (WHERE status = 'BLOCKED')
+            FROM gone GROUP BY ticket_type_id
+        )
+        SELECT COUNT(*) FROM gone"
+    );
+    let list = uuid_list(DbBackend::Postgres, ids.iter().map(|id| id.0));
+    let step = "removing tickets";
+    let statement =
+        Statement::from_sql_and_values(DbBackend::Postgres, sql, [event_id.0.into(), list]);
+    let row = tx.query_one_raw(statement).await.step(step)?;
+    let len: i64 = row
+        .expect("a COUNT answers one row")
+        .try_get_by_index(0)
+        .step(step)?;
+    Ok(usize::try_from(len).unwrap_or(usize::MAX))
+}
+
+/// Removes those of the tickets that the import hides and nobody ever had. Hidden, they are not counted. SQLite only.
+pub(super) async fn delete_hidden(
+    tx: &DatabaseTransaction,
+    event_id: EventId,
+    import: ImportId,
+    ids: &[TicketId],
+) -> Result<(), Fault> {
     let backend = tx.get_database_backend();
     let is_free = is_removable(backend);
-    let list = uuid_list(backend, ids.iter().map(|id| id.0));
-    let (mine, values): (_, Vec<Value>) = match (backend, import) {
-        // Joined, not `= ANY`: with an array of thousands and no statistics yet, the planner would compare every
-        // ticket of the event with every element.
-        (DbBackend::Postgres, _) => ("id IN (SELECT unnest($2))", vec![event_id.0.into(), list]),
-        (_, import) => (
-            "id IN (SELECT unhex(value) FROM json_each($2)) AND import_id = $3",
-            vec![event_id.0.into(), list, import.map(|id| id.0).into()],
-        ),
-    };
-    // Found again here, since what is locked or hidden cannot have been sold after it was.
+    // Found again here, since what is hidden cannot have been sold after it was.
     let sql = format!(
-        "DELETE FROM tickets WHERE event_id = $1 AND {mine} AND {is_free} AND {}",
-        never_ordered()
+        "DELETE FROM tickets WHERE event_id = $1 AND id IN (SELECT unhex(value) FROM json_each($2)) AND import_id = $3
+             AND {is_free} AND {NEVER_ORDERED}"
     );
-    run(tx, &sql, values, "removing tickets").await
+    let list = uuid_list(backend, ids.iter().map(|id| id.0));
+    let values = [event_id.0.into(), list, import.0.into()];
+    run(tx, &sql, values, "removing tickets").await?;
+    Ok(())
 }
 
 /// No order has ever referred to the ticket. Each status by itself, for the index that has the items of that status.
-fn never_ordered() -> String {
-    let ordered = |status: &str| {
-        format!(
-            "EXISTS (SELECT 1 FROM order_items WHERE order_items.event_id = tickets.event_id
-                AND order_items.ticket_id = tickets.id AND order_items.status = '{status}')"
+const NEVER_ORDERED: &str = "(NOT EXISTS (SELECT 1 FROM order_items WHERE order_items.event_id = tickets.event_id \
+         AND order_items.ticket_id = tickets.id AND order_items.status = 'ACTIVE') \
+     AND NOT EXISTS (SELECT 1 FROM order_items WHERE order_items.event_id = tickets.event_id \
+         AND order_items.ticket_id = tickets.id AND order_items.status = 'CANCELLED'))";
+
+/// Removes what is counted of an event whose ticket types are gone.
+pub(super) async fn forget_counts(
+    tx: &DatabaseTransaction,
+    event_id: EventId,
+) -> Result<(), Fault> {
+    for table in ["ticket_counts", "ticket_count_deltas"] {
+        let sql = format!("DELETE FROM {table} WHERE event_id = $1");
+        run(
+            tx,
+            &sql,
+            [event_id.0.into()],
+            "removing the counts of tickets",
         )
-    };
-    format!("(NOT ({} OR {}))", ordered("ACTIVE"), ordered("CANCELLED"))
+        .await?;
+    }
+    Ok(())
 }
 
 /// Can be bought now.

@@ -13,11 +13,7 @@ use crate::{
 
 /// The status that a ticket has for everybody who looks now: a hold that is over is no hold.
 pub(super) fn effective_status(backend: DbBackend) -> String {
-    effective_status_at(clock(backend))
-}
-
-/// The same at another time, in the database's words or as a parameter.
-pub(super) fn effective_status_at(now: &str) -> String {
+    let now = clock(backend);
     format!("CASE WHEN status = 'HELD' AND held_until <= {now} THEN 'AVAILABLE' ELSE status END")
 }
 

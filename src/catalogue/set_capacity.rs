@@ -74,9 +74,7 @@ async fn set(
         let text = "the ticket type has numbered seats: add or remove them instead";
         return refused(Refusal::new(Code::NotGeneral, text));
     }
-    let key = (event.id, ticket_type_id);
-    let count = ticket_types::count(&bulk.db(), &[key]).await?;
-    let count = count.get(&key).copied().unwrap_or_default();
+    let count = ticket_types::count(&bulk.db(), (event.id, ticket_type_id)).await?;
     // The event is held against every other write that adds or removes: the total stays while this one runs.
     let more = capacity - count.total();
     if more > 0 {

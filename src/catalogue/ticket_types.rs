@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    Statement, Value,
+    Statement,
 };
 
-use super::{
-    events::visible_ids,
-    phrases::{effective_status, effective_status_at},
-};
+use super::{events::visible_ids, phrases::effective_status};
 use crate::{
     auth::Caller,
     entity::{
@@ -22,7 +19,8 @@ use crate::{
     ids::{EventId, TicketTypeId},
     store::{
         Store,
-        dialect::{is_one_of, uuid_list},
+        bulk::{Kind, rows_source},
+        dialect::{clock, is_one_of},
     },
 };
 
@@ -84,22 +82,13 @@ pub async fn ticket_types_by_ids(
     Ok(rows)
 }
 
-/// How many tickets of each ticket type there are; a ticket type without tickets is not in the answer. It is for ticket
-/// types that the caller was already shown.
+/// How many tickets of each ticket type there are; a ticket type without tickets may not be in the answer. It is for ticket
+/// types that the caller was already shown. No key may be named twice.
 pub async fn availability(
     store: &Store,
     keys: &[(EventId, TicketTypeId)],
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
-    count(store.reader(), keys).await
-}
-
-/// The same on a connection of the caller's, as inside a transaction.
-pub(super) async fn count(
-    db: &impl ConnectionTrait,
-    keys: &[(EventId, TicketTypeId)],
-) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
-    let status = effective_status(db.get_database_backend());
-    count_by(db, keys, &status, None).await
+    read(store.reader(), keys, None).await
 }
 
 /// The same on a connection of the caller's, as it is at this time: for the audit, which asks the clock once.
@@ -108,30 +97,103 @@ pub async fn availability_at(
     keys: &[(EventId, TicketTypeId)],
     now: DateTime<Utc>,
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
-    count_by(db, keys, &effective_status_at("$3"), Some(now)).await
+    read(db, keys, Some(now)).await
 }
 
-async fn count_by(
+/// What is kept of each type, and the holds that are over and not tidied yet. In one statement, and so in one snapshot: a
+/// delta that is folded meanwhile is neither missed nor added twice. What it costs does not depend on how many tickets
+/// there are.
+async fn read(
     db: &impl ConnectionTrait,
     keys: &[(EventId, TicketTypeId)],
-    status: &str,
     now: Option<DateTime<Utc>>,
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
     let backend = db.get_database_backend();
-    let mut values = vec![
-        uuid_list(backend, keys.iter().map(|(event, _)| event.0)),
-        uuid_list(backend, keys.iter().map(|(_, id)| id.0)),
-    ];
-    values.extend(now.map(Value::from));
-    let (events, types, shown) = match backend {
-        DbBackend::Postgres => ("= ANY($1)", "= ANY($2)", "TRUE"),
-        _ => (
-            "IN (SELECT unhex(value) FROM json_each($1))",
-            "IN (SELECT unhex(value) FROM json_each($2))",
-            IS_SHOWN_SQLITE,
-        ),
+    let rows = keys
+        .iter()
+        .map(|(event, ticket_type)| vec![event.0.into(), ticket_type.0.into()])
+        .collect();
+    let (source, mut values) = rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
+    let now = match now {
+        None => clock(backend).to_owned(),
+        Some(now) => {
+            values.push(now.into());
+            match backend {
+                DbBackend::Postgres => format!("${}", values.len()),
+                _ => format!("?{}", values.len()),
+            }
+        }
     };
-    let counts = Count::find_by_statement(Statement::from_sql_and_values(
+    let parts = [
+        kept("ticket_counts", backend),
+        kept("ticket_count_deltas", backend),
+        over(backend, &now),
+    ]
+    .join(" UNION ALL ");
+    let statement = Statement::from_sql_and_values(
+        backend,
+        format!(
+            "WITH wanted (event_id, ticket_type_id) AS ({source})
+            SELECT event_id, ticket_type_id,
+                CAST(SUM(available) AS BIGINT) AS available, CAST(SUM(held) AS BIGINT) AS held,
+                CAST(SUM(sold) AS BIGINT) AS sold, CAST(SUM(blocked) AS BIGINT) AS blocked
+            FROM ({parts}) AS parts
+            GROUP BY event_id, ticket_type_id"
+        ),
+        values,
+    );
+    counts(db, statement).await
+}
+
+/// What a table keeps of the wanted types. On PostgreSQL one look into its index for each: the planner does not turn it
+/// into a walk through all of the table.
+fn kept(table: &str, backend: DbBackend) -> String {
+    let columns = "wanted.event_id, wanted.ticket_type_id, available, held, sold, blocked";
+    let of_type = format!(
+        "{table}.event_id = wanted.event_id AND {table}.ticket_type_id = wanted.ticket_type_id"
+    );
+    match backend {
+        DbBackend::Postgres => format!(
+            "SELECT {columns} FROM wanted CROSS JOIN LATERAL (
+                SELECT CAST(SUM(available) AS BIGINT) AS available, CAST(SUM(held) AS BIGINT) AS held,
+                    CAST(SUM(sold) AS BIGINT) AS sold, CAST(SUM(blocked) AS BIGINT) AS blocked
+                FROM {table} WHERE {of_type}
+            ) AS kept"
+        ),
+        _ => format!("SELECT {columns} FROM wanted CROSS JOIN {table} WHERE {of_type}"),
+    }
+}
+
+/// Holds that are over are kept as held, and are available.
+fn over(backend: DbBackend, now: &str) -> String {
+    let shown = match backend {
+        DbBackend::Postgres => "TRUE",
+        _ => IS_SHOWN_SQLITE,
+    };
+    // The status is a literal, so that the index of held tickets serves it.
+    format!(
+        "SELECT event_id, ticket_type_id, len AS available, -len AS held, 0 AS sold, 0 AS blocked FROM (
+            SELECT wanted.event_id, wanted.ticket_type_id, (
+                SELECT COUNT(*) FROM tickets
+                WHERE tickets.event_id = wanted.event_id AND tickets.ticket_type_id = wanted.ticket_type_id
+                    AND tickets.status = 'HELD' AND tickets.held_until <= {now} AND {shown}
+            ) AS len FROM wanted
+        ) AS over"
+    )
+}
+
+/// How many tickets a type has, by its rows: for whoever adds to them or removes some, on a connection of their own.
+pub(super) async fn count(
+    db: &impl ConnectionTrait,
+    (event_id, ticket_type_id): (EventId, TicketTypeId),
+) -> Result<Availability, Fault> {
+    let backend = db.get_database_backend();
+    let status = effective_status(backend);
+    let shown = match backend {
+        DbBackend::Postgres => "TRUE",
+        _ => IS_SHOWN_SQLITE,
+    };
+    let statement = Statement::from_sql_and_values(
         backend,
         format!(
             "SELECT event_id, ticket_type_id,
@@ -142,15 +204,27 @@ async fn count_by(
             FROM (
                 SELECT event_id, ticket_type_id, {status} AS status
                 FROM tickets
-                WHERE event_id {events} AND ticket_type_id {types} AND {shown}
+                WHERE event_id = $1 AND ticket_type_id = $2 AND {shown}
             ) AS shown
             GROUP BY event_id, ticket_type_id"
         ),
-        values,
-    ))
-    .all(db)
-    .await
-    .step("counting tickets")?;
+        [event_id.0.into(), ticket_type_id.0.into()],
+    );
+    let counts = counts(db, statement).await?;
+    Ok(counts
+        .get(&(event_id, ticket_type_id))
+        .copied()
+        .unwrap_or_default())
+}
+
+async fn counts(
+    db: &impl ConnectionTrait,
+    statement: Statement,
+) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
+    let counts = Count::find_by_statement(statement)
+        .all(db)
+        .await
+        .step("counting tickets")?;
     Ok(counts.into_iter().map(Count::into_entry).collect())
 }
 

@@ -165,6 +165,8 @@ pub enum AuditViolationKind {
     CurrencyDiffers,
     /// What buyers are told of a ticket type's availability is not what its tickets say. The ids are of ticket types.
     CountsDiffer,
+    /// The counts that are kept of a ticket type's tickets are not what the tickets' rows say. The ids are of ticket types.
+    KeptCountsDiffer,
     /// A customer owns and holds more tickets of the event than was ever allowed. The ids are of customers.
     TicketsPerCustomerExceeded,
     /// A customer holds more tickets of the event than was ever allowed. The ids are of customers.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     auth::Organizer,
+    counts::Deltas,
     entity::{event, ticket},
     fault::Fault,
     ids::{EventId, TicketId},
@@ -162,8 +163,26 @@ impl Blocking {
             ),
         };
         tx.execute(step, statement).await?;
+        tx.append(&deltas(&self.block.change, &locked)).await?;
         Ok((Ok(()), Keep::Changes))
     }
+}
+
+/// What that changes in the counts: a hold that is over is still one in the rows.
+fn deltas(change: &Change, locked: &[ticket::Model]) -> Deltas {
+    let mut deltas = Deltas::default();
+    for row in locked {
+        let after = match (change, row.status) {
+            (Change::Block { .. }, _) => ticket::Status::Blocked,
+            (Change::Unblock, ticket::Status::Blocked) => ticket::Status::Available,
+            (
+                Change::Unblock,
+                other @ (ticket::Status::Available | ticket::Status::Held | ticket::Status::Sold),
+            ) => other,
+        };
+        deltas.change((row.event_id, row.ticket_type_id), row.status, after);
+    }
+    deltas
 }
 
 /// What speaks against it, ticket by ticket. A hold is alive while the time is before its end.

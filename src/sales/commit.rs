@@ -15,7 +15,10 @@ mod targets;
 mod tickets;
 mod write;
 
-pub use self::{gates::cancellation_of, hints::Hints};
+pub use self::{
+    gates::{cancellation_of, folding},
+    hints::Hints,
+};
 
 use std::{collections::HashMap, time::Duration};
 
@@ -276,7 +279,7 @@ impl Transaction {
             decide(&facts, &behind_gate, &minted)
         }))
         .map_err(|_| Failure::bug("deciding a batch"))?;
-        self.write(&changes).await?;
+        self.write(&facts, &changes).await?;
         let repeated = self.repeated(&behind_gate, &decisions).await?;
 
         let mut decisions = decisions.into_iter();

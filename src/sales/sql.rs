@@ -3,10 +3,11 @@
 //! Each has one shape whatever the batch's length: arrays on PostgreSQL, one JSON text on SQLite. SQLite has no row locks;
 //! its write transaction is begun `IMMEDIATE`, which keeps every other writer out.
 
+mod fold;
 mod lock;
 mod pick;
 mod read;
 pub mod staff;
 mod write;
 
-pub use self::{lock::*, pick::*, read::*, write::*};
+pub use self::{fold::*, lock::*, pick::*, read::*, write::*};

@@ -3,31 +3,63 @@
 //! No rule depends on it: a sale sees by the database's time that a hold has ended. It keeps the rows readable and the
 //! indexes of held tickets short.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult};
 
 use super::{
+    commit::{Keep, Transaction},
     failure::Failure,
     lane::{DATABASE_WAIT_MAX, bounded},
-    sql,
+    sql::staff as sql,
 };
+use crate::{counts::Deltas, entity::ticket, fault::Step};
 
 /// Tickets of one statement: few enough that a buyer who wants one of them hardly notices.
-const TICKETS_MAX: u64 = 100;
+const TICKETS_MAX: i64 = 100;
 
 /// Statements of one sweep, after which it is somebody else's turn.
 const STATEMENTS_MAX: usize = 20;
 
+const TIDYING: &str = "tidying tickets whose hold has ended";
+
 /// Whether there may be more to tidy.
 pub async fn sweep(db: &DatabaseConnection) -> Result<bool, Failure> {
-    let backend = db.get_database_backend();
     for _ in 0..STATEMENTS_MAX {
-        let len = i64::try_from(TICKETS_MAX).expect("a small number fits");
-        let statement = sql::staff::sweep(backend, len);
-        let step = "tidying tickets whose hold has ended";
-        let done = bounded(backend, DATABASE_WAIT_MAX, step, db.execute_raw(statement)).await?;
-        if done.rows_affected() < TICKETS_MAX {
+        let len = match db.get_database_backend() {
+            DbBackend::Postgres => tidy(db).await?,
+            _ => tidy_sqlite(db).await?,
+        };
+        if len < TICKETS_MAX {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+async fn tidy(db: &DatabaseConnection) -> Result<i64, Failure> {
+    let backend = db.get_database_backend();
+    let tidied = db.query_one_raw(sql::sweep(TICKETS_MAX));
+    let row = bounded(backend, DATABASE_WAIT_MAX, TIDYING, tidied).await?;
+    let row = row.ok_or_else(|| Failure::bug(TIDYING))?;
+    Ok(sql::LenRow::from_query_result(&row, "").step(TIDYING)?.len)
+}
+
+async fn tidy_sqlite(db: &DatabaseConnection) -> Result<i64, Failure> {
+    let tx = Transaction::begin(db).await?;
+    let tidied = tidy_sqlite_in(&tx).await;
+    tx.end(tidied).await
+}
+
+async fn tidy_sqlite_in(tx: &Transaction) -> Result<(i64, Keep), Failure> {
+    let rows: Vec<sql::TidiedRow> = tx.rows(TIDYING, sql::sweep_sqlite(TICKETS_MAX)).await?;
+    if rows.is_empty() {
+        return Ok((0, Keep::Nothing));
+    }
+    let mut deltas = Deltas::default();
+    for row in &rows {
+        let key = (row.event_id, row.ticket_type_id);
+        deltas.change(key, ticket::Status::Held, ticket::Status::Available);
+    }
+    tx.append(&deltas).await?;
+    let len = i64::try_from(rows.len()).unwrap_or(TICKETS_MAX);
+    Ok((len, Keep::Changes))
 }

@@ -1,4 +1,5 @@
-//! What a server does unasked: it tidies tickets whose hold has ended, and carries out cancellations of events.
+//! What a server does unasked: it tidies tickets whose hold has ended, folds the counts of tickets, and carries out
+//! cancellations of events.
 //!
 //! One task on a thread and a connection of its own, beside the desk, in every process: any of them goes on with what
 //! another one has left. No sale depends on it. It is owned by [`super::Sales`] and ends with it.
@@ -13,6 +14,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     cancel_event::visit::Visits,
     failure::{Cause, Failure},
+    fold::fold,
     lane::Lane,
     sweep::sweep,
 };
@@ -89,14 +91,21 @@ async fn rounds(lane: &mut Lane, closing: &mut watch::Receiver<bool>) {
 
 /// Whether there is more to do at once.
 async fn round(db: &sea_orm::DatabaseConnection, visits: &mut Visits) -> Result<bool, Failure> {
+    // What fails by itself, as at one row, does not keep the rest from being done.
     let swept = sweep(db).await;
-    if let Err(failure) = &swept
-        && failure.cause == Cause::Lost
-    {
+    if is_lost(&swept) {
         return swept;
     }
+    let folded = fold(db).await;
+    if is_lost(&folded) {
+        return folded;
+    }
     let visited = visits.advance(db, Instant::now() + VISITS_SLICE).await?;
-    Ok(swept? || visited)
+    Ok(swept? | folded? | visited)
+}
+
+fn is_lost<T>(done: &Result<T, Failure>) -> bool {
+    matches!(done, Err(failure) if failure.cause == Cause::Lost)
 }
 
 async fn is_closed_within(closing: &mut watch::Receiver<bool>, pause: Duration) -> bool {

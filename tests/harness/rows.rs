@@ -112,6 +112,36 @@ pub async fn set_events(database: &Database, assignments: &str) {
     rows.close().await.unwrap();
 }
 
+/// Puts the kept counts right after tickets were changed by hand.
+pub async fn recount(rows: &DatabaseConnection) {
+    let sql = recounting(rows.get_database_backend(), "TRUE");
+    rows.execute_unprepared(&sql).await.unwrap();
+}
+
+/// Appends what the kept counts lack, of the events of this condition; beside running servers too.
+pub fn recounting(backend: DbBackend, which: &str) -> String {
+    let id = match backend {
+        DbBackend::Postgres => "gen_random_uuid()",
+        _ => "randomblob(16)",
+    };
+    let kept = |table: &str| {
+        format!(
+            "SELECT event_id, ticket_type_id, -available, -held, -sold, -blocked FROM {table} WHERE {which}"
+        )
+    };
+    let (folded, deltas) = (kept("ticket_counts"), kept("ticket_count_deltas"));
+    format!(
+        "INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
+         SELECT event_id, ticket_type_id, {id}, SUM(available), SUM(held), SUM(sold), SUM(blocked) FROM (
+             SELECT event_id, ticket_type_id, COUNT(*) FILTER (WHERE status = 'AVAILABLE') AS available,
+                 COUNT(*) FILTER (WHERE status = 'HELD') AS held, COUNT(*) FILTER (WHERE status = 'SOLD') AS sold,
+                 COUNT(*) FILTER (WHERE status = 'BLOCKED') AS blocked
+             FROM tickets WHERE {which} GROUP BY event_id, ticket_type_id
+             UNION ALL {folded} UNION ALL {deltas}
+         ) AS missing GROUP BY event_id, ticket_type_id"
+    )
+}
+
 /// Locks the row of a seat, as a hand at the console or another program would, until the transaction is ended.
 pub async fn lock_seat(rows: &DatabaseConnection, seat: &str) -> DatabaseTransaction {
     let ticket_id = ticket_of_seat(rows, seat).await;

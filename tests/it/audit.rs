@@ -58,7 +58,12 @@ const CORRUPTIONS: &[(Kind, &str)] = &[
     (Kind::TotalDiffers, "UPDATE order_items SET unit_price_minor = 0 WHERE id = {cancelled_item}"),
     (Kind::CurrencyDiffers, "UPDATE order_items SET currency = 'USD' WHERE id = {cancelled_item}"),
     (Kind::CurrencyDiffers, "UPDATE events SET currency = 'USD' WHERE id = {event}"),
-    // The database refuses such a status, and the catalogue would not count it.
+    (Kind::KeptCountsDiffer, "INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
+        SELECT event_id, id, {unknown}, -1, 0, 1, 0 FROM ticket_types WHERE event_id = {event}"),
+    // Of a type that has no tickets.
+    (Kind::KeptCountsDiffer, "INSERT INTO ticket_counts (event_id, ticket_type_id, available, held, sold, blocked)
+        VALUES ({event}, {unknown}, 1, 0, 0, 0)"),
+    // The database refuses such a status, and nothing counts it.
     (Kind::CountsDiffer, "UPDATE tickets SET status = 'LOST' WHERE id = {free}"),
     (Kind::TicketsPerCustomerExceeded, "UPDATE events SET tickets_per_customer_ever = 3 WHERE id = {event}"),
     (Kind::HeldPerCustomerExceeded, "UPDATE events SET held_per_customer_ever = 1 WHERE id = {event}"),
@@ -88,7 +93,10 @@ on_both_databases! {
         for (kind, corruption) in CORRUPTIONS {
             let scene = Scene::insert(&scratch).await;
             assert_eq!(kinds(&one(&database, scene.event).await), [], "the scene itself");
-            scene.corrupt(&scratch, corruption).await;
+            match kind {
+                Kind::KeptCountsDiffer => scene.miscount(&scratch, corruption).await,
+                _ => scene.corrupt(&scratch, corruption).await,
+            }
             assert_eq!(kinds(&one(&database, scene.event).await), [*kind], "{corruption}");
             expected.insert(scene.event, vec![*kind]);
         }
@@ -123,6 +131,7 @@ on_both_databases! {
         for id in &crowd {
             scene.insert_ticket(&scratch, *id, ticket::Status::Sold, None).await;
         }
+        rows::recount(&scratch).await;
         let event = one(&database, scene.event).await;
         let violation = &event.violations[0];
         assert_eq!(violation.count, 31);
@@ -258,6 +267,7 @@ on_both_databases! {
         }
 
         scratch.execute_unprepared("UPDATE tickets SET status = 'AVAILABLE'").await.unwrap();
+        rows::recount(&scratch).await;
         let broken = command(&database, &[]);
         let said = String::from_utf8_lossy(&broken.stdout).into_owned();
         assert_eq!(broken.status.code(), Some(1), "{said}");
@@ -319,6 +329,7 @@ on_both_databases! {
 
         let scratch = scratch(&database).await;
         scratch.execute_unprepared("UPDATE tickets SET status = 'SOLD'").await.unwrap();
+        rows::recount(&scratch).await;
         let broken = inventory(&organizer, &event.id).await;
         assert_eq!(broken["isClean"], false);
         assert_eq!(broken["violations"][0]["kind"], "SOLD_WITHOUT_OWNER");

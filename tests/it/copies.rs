@@ -86,6 +86,7 @@ on_both_databases! {
         assert!(outcome.is_sold(), "{outcome:?}");
         let hand = database.connect().await;
         hand.execute_unprepared("UPDATE tickets SET status = 'BLOCKED', block_reason = 'camera' WHERE seat_label = '2' AND section = 'Parkett'").await.unwrap();
+        rows::recount(&hand).await;
         hand.close().await.unwrap();
 
         let made = copy(&organizer, copy_input(&seeded.id, "again")).await;

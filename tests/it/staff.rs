@@ -118,6 +118,7 @@ async fn hold_seats(rows: &DatabaseConnection, seats: &[&str], until: DateTime<U
         .await
         .unwrap();
     assert_eq!(held.rows_affected, seats.len() as u64);
+    rows::recount(rows).await;
 }
 
 fn soon(secs: i64) -> DateTime<Utc> {

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
+    counts::Deltas,
+    entity::ticket,
     fault::Step,
     ids::EventId,
     sales::{
@@ -266,6 +268,7 @@ async fn settle_in(tx: &Transaction, table: Table, span: Span) -> Result<(Settle
         changed += tx
             .execute("cancelling a cancelled event's order items", statement)
             .await?;
+        append(tx, span).await?;
     }
     let statement = staff::end_span(tx.backend(), table, span);
     changed += tx
@@ -277,6 +280,20 @@ async fn settle_in(tx: &Transaction, table: Table, span: Span) -> Result<(Settle
         Keep::Nothing
     };
     Ok((Settled::Done, keep))
+}
+
+/// Appends what the end of a span of tickets changes in their counts.
+async fn append(tx: &Transaction, span: Span) -> Result<(), Failure> {
+    let statement = staff::tickets_to_end(tx.backend(), span);
+    let step = "counting what a cancelled event leaves";
+    let rows: Vec<staff::EndingRow> = tx.rows(step, statement).await?;
+    let mut deltas = Deltas::default();
+    for row in rows {
+        let key = (span.event_id, row.ticket_type_id);
+        deltas.add(key, row.status, -row.len);
+        deltas.add(key, ticket::Status::Available, row.len);
+    }
+    tx.append(&deltas).await
 }
 
 async fn finish(db: &DatabaseConnection, event_id: EventId) -> Result<(), Failure> {

@@ -48,6 +48,11 @@ pub fn cancellation_of(EventId(event): EventId) -> i64 {
     advisory_key(b"cancellation", event, uuid::Uuid::nil())
 }
 
+/// The advisory lock of the process that folds the counts of tickets.
+pub fn folding() -> i64 {
+    advisory_key(b"folding", uuid::Uuid::nil(), uuid::Uuid::nil())
+}
+
 fn advisory_key(purpose: &[u8], event: uuid::Uuid, other: uuid::Uuid) -> i64 {
     let hash = Sha256::new()
         .chain_update(b"rowlock\0")

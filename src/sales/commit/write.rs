@@ -4,9 +4,10 @@ use sea_orm::{DbBackend, Statement};
 
 use super::Transaction;
 use crate::{
-    entity::hold,
+    counts::Deltas,
+    entity::{hold, ticket},
     sales::{
-        decide::{Changes, TicketState},
+        decide::{Changes, Facts, TicketState},
         failure::Failure,
         sql,
     },
@@ -25,7 +26,15 @@ struct Writes {
     writes: Vec<Write>,
 }
 
+/// The step that every transaction which changes tickets ends with.
+const APPENDING: &str = "appending to the counts of tickets";
+
 impl Writes {
+    fn of(backend: DbBackend) -> Self {
+        let writes = Vec::new();
+        Self { backend, writes }
+    }
+
     /// Adds a write of these rows, unless there are none.
     fn add<T>(
         &mut self,
@@ -38,6 +47,16 @@ impl Writes {
                 step,
                 statement: statement(self.backend, rows),
                 rows: rows.len(),
+            });
+        }
+    }
+
+    fn append(&mut self, deltas: &Deltas) {
+        if !deltas.is_empty() {
+            self.writes.push(Write {
+                step: APPENDING,
+                statement: sql::append_deltas(self.backend, deltas),
+                rows: deltas.len(),
             });
         }
     }
@@ -91,26 +110,30 @@ impl Writes {
 impl Transaction {
     /// Writes the changes. What ends comes first: the database refuses a second owner of a ticket at each statement, not
     /// only at the commit. The rest touches different rows, so that one round trip can carry all of it.
-    pub(super) async fn write(&self, changes: &Changes) -> Result<(), Failure> {
-        let none = || Writes {
-            backend: self.backend,
-            writes: Vec::new(),
-        };
-        let mut ends = none();
+    pub(super) async fn write(&self, facts: &Facts, changes: &Changes) -> Result<(), Failure> {
+        let mut ends = Writes::of(self.backend);
         ends.end_items(changes);
         self.carry_out_each(ends.writes).await?;
 
-        let mut rest = none();
+        let mut rest = Writes::of(self.backend);
         rest.mark_tickets(changes);
         rest.place_orders(changes);
         rest.write_holds(changes);
         rest.add("writing idempotency keys", &changes.keys, sql::insert_keys);
+        rest.append(&deltas(facts, changes).ok_or_else(|| Failure::bug(APPENDING))?);
         match self.backend {
             DbBackend::Postgres if rest.writes.len() > 1 => {
                 self.carry_out_at_once(rest.writes).await
             }
             _ => self.carry_out_each(rest.writes).await,
         }
+    }
+
+    /// Appends what changes in the counts of tickets, for a transaction that changes them another way.
+    pub async fn append(&self, deltas: &Deltas) -> Result<(), Failure> {
+        let mut writes = Writes::of(self.backend);
+        writes.append(deltas);
+        self.carry_out_each(writes.writes).await
     }
 
     async fn carry_out_each(&self, writes: Vec<Write>) -> Result<(), Failure> {
@@ -145,4 +168,19 @@ fn expect(step: &'static str, rows: usize, touched: u64) -> Result<(), Failure> 
     } else {
         Err(Failure::bug(step))
     }
+}
+
+/// What the changes change in the counts; none if a ticket is changed whose row was not locked.
+fn deltas(facts: &Facts, changes: &Changes) -> Option<Deltas> {
+    let mut deltas = Deltas::default();
+    for (key, state) in &changes.tickets {
+        let before = facts.locked.get(key)?;
+        let after = match state {
+            TicketState::Available => ticket::Status::Available,
+            TicketState::Held { .. } => ticket::Status::Held,
+            TicketState::Sold => ticket::Status::Sold,
+        };
+        deltas.change((key.0, before.ticket_type_id), before.status, after);
+    }
+    Some(deltas)
 }

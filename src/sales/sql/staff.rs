@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     auth::Organizer,
-    entity::{event, organizer},
-    ids::{CustomerId, EventId, TicketId},
+    entity::{event, organizer, ticket, ticket_import::IS_SHOWN_SQLITE},
+    ids::{CustomerId, EventId, TicketId, TicketTypeId},
     store::dialect::{clock, uuid_list},
 };
 
@@ -29,25 +29,55 @@ pub fn own_event(organizer: &Organizer, id: EventId) -> Select<event::Entity> {
     event::Entity::find_by_id(id).filter(event::Column::OrganizerId.in_subquery(own_id))
 }
 
-/// Lets at most `len` tickets be bought again whose hold has ended. Those that somebody has locked are being decided upon.
-pub fn sweep(backend: DbBackend, len: i64) -> Statement {
-    let sql = match backend {
-        DbBackend::Postgres => "WITH ended AS MATERIALIZED (
-                 SELECT event_id, id FROM tickets WHERE status = 'HELD' AND held_until <= statement_timestamp()
-                 ORDER BY held_until LIMIT $1 FOR UPDATE SKIP LOCKED
-             )
+/// Lets at most `len` tickets be bought again whose hold has ended, and appends that to the counts: in one statement, so
+/// that a process that is stopped keeps no ticket. Those that somebody has locked are being decided upon. How many they
+/// were is the answer. PostgreSQL's alone.
+pub fn sweep(len: i64) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "WITH ended AS MATERIALIZED (
+             SELECT event_id, id FROM tickets WHERE status = 'HELD' AND held_until <= statement_timestamp()
+             ORDER BY held_until LIMIT $1 FOR UPDATE SKIP LOCKED
+         ), tidied AS (
              UPDATE tickets SET status = 'AVAILABLE', hold_id = NULL, held_until = NULL
-             FROM ended WHERE tickets.event_id = ended.event_id AND tickets.id = ended.id"
-            .to_owned(),
-        _ => format!(
+             FROM ended WHERE tickets.event_id = ended.event_id AND tickets.id = ended.id
+             RETURNING tickets.event_id, tickets.ticket_type_id
+         ), appended AS (
+             INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
+             SELECT event_id, ticket_type_id, gen_random_uuid(), COUNT(*), -COUNT(*), 0, 0
+             FROM tidied GROUP BY event_id, ticket_type_id
+         )
+         SELECT COUNT(*) AS len FROM tidied",
+        [len.into()],
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct LenRow {
+    pub len: i64,
+}
+
+/// As [`sweep`]; the caller appends to the counts what it changes. A ticket that is hidden keeps its status: it is counted
+/// by it when it is shown again.
+pub fn sweep_sqlite(len: i64) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Sqlite,
+        format!(
             "UPDATE tickets SET status = 'AVAILABLE', hold_id = NULL, held_until = NULL
              WHERE (event_id, id) IN (
-                 SELECT event_id, id FROM tickets WHERE status = 'HELD' AND held_until <= {}
-                 ORDER BY held_until LIMIT $1)",
-            clock(backend)
+                 SELECT event_id, id FROM tickets WHERE status = 'HELD' AND held_until <= {} AND {IS_SHOWN_SQLITE}
+                 ORDER BY held_until LIMIT $1)
+             RETURNING event_id, ticket_type_id",
+            clock(DbBackend::Sqlite)
         ),
-    };
-    Statement::from_sql_and_values(backend, sql, [len.into()])
+        [len.into()],
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct TidiedRow {
+    pub event_id: EventId,
+    pub ticket_type_id: TicketTypeId,
 }
 
 /// The time, so that it can be written.
@@ -207,13 +237,44 @@ pub fn cancel_items(backend: DbBackend, span: Span, how: &CancellationRow) -> St
     )
 }
 
+/// How many tickets of each type and status [`end_span`] will let go.
+pub fn tickets_to_end(backend: DbBackend, span: Span) -> Statement {
+    let shown = shown(backend, Table::Tickets);
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "SELECT ticket_type_id, status, COUNT(*) AS len FROM tickets
+             WHERE event_id = $1 AND id > $2 AND id <= $3 AND NOT ({TICKETS_LEFT_ALONE}) AND {shown}
+             GROUP BY ticket_type_id, status"
+        ),
+        span.values(),
+    )
+}
+
+#[derive(FromQueryResult)]
+pub struct EndingRow {
+    pub ticket_type_id: TicketTypeId,
+    pub status: ticket::Status,
+    pub len: i64,
+}
+
+const TICKETS_LEFT_ALONE: &str = "status IN ('AVAILABLE', 'BLOCKED')";
+
+/// A ticket that is hidden keeps its status, as for [`sweep_sqlite`]; nobody can buy it.
+fn shown(backend: DbBackend, table: Table) -> &'static str {
+    match (backend, table) {
+        (DbBackend::Sqlite, Table::Tickets) => IS_SHOWN_SQLITE,
+        _ => "TRUE",
+    }
+}
+
 /// Ends what a cancelled event leaves of a span: tickets are nobody's, orders cancelled, holds released. Blocked tickets
 /// stay withheld.
 pub fn end_span(backend: DbBackend, table: Table, span: Span) -> Statement {
     let (change, is_left_alone) = match table {
         Table::Tickets => (
             "status = 'AVAILABLE', hold_id = NULL, held_until = NULL",
-            "status IN ('AVAILABLE', 'BLOCKED')",
+            TICKETS_LEFT_ALONE,
         ),
         Table::Orders => ("status = 'CANCELLED'", "status = 'CANCELLED'"),
         Table::Holds => (
@@ -221,12 +282,13 @@ pub fn end_span(backend: DbBackend, table: Table, span: Span) -> Statement {
             "status IN ('RELEASED', 'PURCHASED')",
         ),
     };
+    let shown = shown(backend, table);
     let table = table.name();
     Statement::from_sql_and_values(
         backend,
         format!(
             "UPDATE {table} SET {change}
-             WHERE event_id = $1 AND id > $2 AND id <= $3 AND NOT ({is_left_alone})"
+             WHERE event_id = $1 AND id > $2 AND id <= $3 AND NOT ({is_left_alone}) AND {shown}"
         ),
         span.values(),
     )

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value, Values};
 
 use crate::{
+    counts::Deltas,
     entity::{customer, hold, idempotency_key, order, order_item},
     ids::{EventId, HoldId, OrderId, TicketId},
     sales::decide::CancelledItem,
@@ -327,6 +328,11 @@ pub fn insert_keys(backend: DbBackend, keys: &[idempotency_key::Model]) -> State
             })
             .collect(),
     )
+}
+
+/// Appends what a batch changes in the counts of tickets, a row for each type.
+pub fn append_deltas(backend: DbBackend, deltas: &Deltas) -> Statement {
+    deltas.append(backend)
 }
 
 /// Gives each account that has no id yet the id beside it. A statement of its own, outside the sale: a unique index makes

@@ -20,7 +20,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::harness::Database;
+use crate::harness::{Database, rows::recounting};
 
 const PRICE_MINOR: i64 = 1250;
 
@@ -139,6 +139,7 @@ impl Scene {
         ] {
             scene.insert_key(rows, key, kind, customer, result).await;
         }
+        scene.recount(rows).await;
         scene
     }
 
@@ -146,8 +147,19 @@ impl Scene {
         self.ids[name]
     }
 
-    /// Changes one row.
+    /// Changes one row, and counts the tickets anew, so that what is found is not that they were miscounted.
     pub async fn corrupt(&self, rows: &DatabaseConnection, statement: &str) {
+        self.miscount(rows, statement).await;
+        self.recount(rows).await;
+    }
+
+    async fn recount(&self, rows: &DatabaseConnection) {
+        let sql = recounting(rows.get_database_backend(), "event_id = {event}");
+        self.run(rows, &sql).await;
+    }
+
+    /// Changes one row and leaves the counts as they are.
+    pub async fn miscount(&self, rows: &DatabaseConnection, statement: &str) {
         assert_eq!(self.run(rows, statement).await, 1, "{statement}");
     }
 
