@@ -106,6 +106,7 @@ class Sqlite:
                 for n in range(tickets)
             ),
         )
+        rows.execute("INSERT INTO ticket_counts VALUES (?, ?, ?, 0, 0, 0)", (id_of(2, 1), id_of(3, 1), tickets))
         rows.commit()
         rows.close()
 

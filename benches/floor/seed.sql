@@ -22,4 +22,7 @@ SELECT bench_id(2, 1 + n % :events), bench_id(4, n), bench_id(3, 1 + n % :events
     (n % 1000)::text, n / 1000, n % 1000, false
 FROM generate_series(0, :tickets - 1) AS n;
 
+INSERT INTO ticket_counts (event_id, ticket_type_id, available, held, sold, blocked)
+SELECT event_id, ticket_type_id, count(*), 0, 0, 0 FROM tickets GROUP BY event_id, ticket_type_id;
+
 VACUUM ANALYZE;

@@ -22,4 +22,6 @@ INSERT INTO order_items (event_id, id, order_id, ticket_id, status, unit_price_m
 INSERT INTO idempotency_keys (event_id, customer_id, key, kind, fingerprint, result_id, created_at)
     VALUES (bench_id(2, 1), bench_id(5, :n), 'k', 'purchaseTicket', decode(repeat('00', 32), 'hex'), bench_id(6, :n),
         clock_timestamp());
+INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
+    VALUES (bench_id(2, 1), bench_id(3, 1), bench_id(8, :n), -1, 0, 1, 0);
 END;
