@@ -16,6 +16,7 @@ mod callers;
 mod cancel_order;
 mod catalogue;
 mod copies;
+mod counts;
 mod database;
 mod demo;
 mod faults;
