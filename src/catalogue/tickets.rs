@@ -5,13 +5,13 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, FromQueryResult, Order, QueryFilter,
+    ColumnTrait, Condition, DbBackend, EntityTrait, FromQueryResult, Order, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
 use super::{
     events::{own_ids, visible_ids},
-    phrases::{effective_status, is_shown},
+    phrases::{effective_status, has_status, is_shown},
     seats,
 };
 use crate::{
@@ -162,7 +162,7 @@ fn matches(store: &Store, filter: &TicketFilter) -> Condition {
         .add_option(
             filter
                 .status
-                .map(|status| Expr::cust(effective_status(store.backend())).eq(status)),
+                .map(|status| has_status(store.backend(), status)),
         )
 }
 
