@@ -37,6 +37,7 @@ mod schema;
 mod search;
 mod staff;
 mod statements;
+mod storefront;
 mod terms;
 
 /// The binary under test.
