@@ -39,7 +39,8 @@ pub use self::{
         UpdateTicketTypeCode, create_ticket_type, update_ticket_type,
     },
     events::{
-        EventFilter, EventKey, event_by_slug, events_by_ids, events_page, is_on_sale, own_event,
+        EventFilter, EventKey, event_by_slug, events_by_ids, events_by_slugs, events_page,
+        is_on_sale, own_event,
     },
     organizers::organizers_by_ids,
     remove_tickets::{RemoveTicketsCode, TICKETS_PER_REMOVAL_MAX, remove_tickets},

@@ -28,7 +28,7 @@ use async_graphql::{
 };
 use chrono::{DateTime, Utc};
 
-pub(crate) use loaders::loaders;
+pub(crate) use loaders::Loaders;
 
 use self::{
     catalogue::{Event, Ticket},
@@ -81,7 +81,8 @@ pub struct Domain {
 
 /// The schema with what its resolvers call.
 pub fn schema(domain: Domain) -> Schema {
-    schema_builder().data(domain).finish()
+    let shared = loaders::Shared::new(domain.store.clone());
+    schema_builder().data(domain).data(shared).finish()
 }
 
 fn schema_builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {

@@ -19,7 +19,7 @@ use crate::{
     page::{Direction, Page, Slice},
     store::{
         Store,
-        dialect::{has_each_of, is_one_of},
+        dialect::{has_each_of, is_one_of, is_one_of_texts},
     },
     time,
 };
@@ -77,16 +77,30 @@ pub async fn event_by_slug(
     caller: &Caller,
     slug: &str,
 ) -> Result<Option<event::Model>, Fault> {
+    Ok(events_by_slugs(store, caller, vec![slug]).await?.pop())
+}
+
+/// The events of these slugs that the caller may see, in no order.
+pub async fn events_by_slugs(
+    store: &Store,
+    caller: &Caller,
+    mut slugs: Vec<&str>,
+) -> Result<Vec<event::Model>, Fault> {
     // Nor would PostgreSQL take every text for a parameter.
-    if rules::slug(slug).is_err() {
-        return Ok(None);
+    slugs.retain(|slug| rules::slug(slug).is_ok());
+    if slugs.is_empty() {
+        return Ok(vec![]);
     }
     Entity::find()
-        .filter(Column::Slug.eq(slug))
+        .filter(is_one_of_texts(
+            store.backend(),
+            (Entity, Column::Slug),
+            slugs,
+        ))
         .filter(is_visible(caller))
-        .one(store.reader())
+        .all(store.reader())
         .await
-        .step("reading an event by its slug")
+        .step("reading events by their slugs")
 }
 
 /// The organizer's own event of this id, whatever its status.

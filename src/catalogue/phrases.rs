@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::ticket_import,
+    entity::{ticket::Status, ticket_import},
     fault::{Fault, Step},
     store::{Store, dialect::clock},
 };
@@ -15,6 +15,20 @@ use crate::{
 pub(super) fn effective_status(backend: DbBackend) -> String {
     let now = clock(backend);
     format!("CASE WHEN status = 'HELD' AND held_until <= {now} THEN 'AVAILABLE' ELSE status END")
+}
+
+/// Whether a ticket has this status for everybody who looks now. With plain literals, so that the indexes of available and of
+/// held tickets serve it, which no expression of the status would be served by.
+pub(super) fn has_status(backend: DbBackend, status: Status) -> Expr {
+    let now = clock(backend);
+    Expr::cust(match status {
+        Status::Available => {
+            format!("(status = 'AVAILABLE' OR (status = 'HELD' AND held_until <= {now}))")
+        }
+        Status::Held => format!("(status = 'HELD' AND held_until > {now})"),
+        Status::Sold => "status = 'SOLD'".to_owned(),
+        Status::Blocked => "status = 'BLOCKED'".to_owned(),
+    })
 }
 
 /// Leaves out the tickets of additions that are not finished. PostgreSQL adds in one transaction and has none.

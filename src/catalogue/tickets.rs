@@ -5,22 +5,29 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, FromQueryResult, Order, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
+    ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, FromQueryResult, JoinType, Order,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, Query, SelectStatement, UnionType},
 };
 
 use super::{
     events::{own_ids, visible_ids},
-    phrases::{effective_status, is_shown},
+    phrases::{effective_status, has_status, is_shown},
     seats,
 };
 use crate::{
     auth::Caller,
-    entity::ticket::{Column, Entity, Status},
+    entity::{
+        ticket::{Column, Entity, Status},
+        ticket_type,
+    },
     fault::{Fault, Step},
     ids::{EventId, TicketId, TicketTypeId},
     page::{Direction, Page, Slice},
-    store::{Store, dialect::is_one_of},
+    store::{
+        Store,
+        dialect::{clock, is_one_of},
+    },
 };
 
 /// A ticket as everybody may see it: whether it is held, but not by whom.
@@ -73,11 +80,18 @@ pub async fn tickets_page(
         Direction::Forward => Order::Asc,
         Direction::Backward => Order::Desc,
     };
+    let among = matches(event_id, filter, page);
+    let with_status = match (filter.status, store.backend()) {
+        (None, _) => Condition::all(),
+        (Some(Status::Available), DbBackend::Postgres) => {
+            let first = first_available(event_id, &among, &order, page.read_max());
+            Condition::all().add(Column::Id.in_subquery(first))
+        }
+        (Some(status), backend) => Condition::all().add(has_status(backend, status)),
+    };
     let rows = visible(store, caller)
-        .filter(Column::EventId.eq(event_id))
-        .filter(matches(store, filter))
-        .apply_if(page.after, |select, id| select.filter(Column::Id.gt(id)))
-        .apply_if(page.before, |select, id| select.filter(Column::Id.lt(id)))
+        .filter(among)
+        .filter(with_status)
         .order_by(Column::Id, order)
         .limit(page.read_max())
         .into_model::<Row>()
@@ -154,16 +168,62 @@ fn no_text() -> Expr {
     Expr::cust("CAST(NULL AS TEXT)")
 }
 
-fn matches(store: &Store, filter: &TicketFilter) -> Condition {
+/// All that is asked but the status.
+fn matches(event_id: EventId, filter: &TicketFilter, page: &Page<TicketId>) -> Condition {
     Condition::all()
+        .add(Column::EventId.eq(event_id))
         .add_option(filter.ticket_type_id.map(|id| Column::TicketTypeId.eq(id)))
         .add_option(filter.section.as_ref().map(|s| Column::Section.eq(s)))
         .add_option(filter.is_accessible.map(|is| Column::IsAccessible.eq(is)))
-        .add_option(
-            filter
-                .status
-                .map(|status| Expr::cust(effective_status(store.backend())).eq(status)),
+        .add_option(page.after.map(|id| Column::Id.gt(id)))
+        .add_option(page.before.map(|id| Column::Id.lt(id)))
+}
+
+/// The ids of the first so many tickets `among` those of an event that can be had now: from the index of available tickets,
+/// which has those of a type in their order, and from that of held ones. Asked plainly, PostgreSQL walks the event's tickets
+/// in their order, and when nearly all are sold that is all of them. SQLite, which has no LATERAL, is asked plainly.
+fn first_available(
+    event_id: EventId,
+    among: &Condition,
+    order: &Order,
+    len: u64,
+) -> SelectStatement {
+    let first = |which: Expr| {
+        Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(which)
+            .filter(among.clone())
+            .order_by(Column::Id, order.clone())
+            .limit(len)
+            .into_query()
+    };
+    let of_type = Expr::cust(
+        "tickets.event_id = ticket_types.event_id AND tickets.ticket_type_id = ticket_types.id
+            AND tickets.status = 'AVAILABLE'",
+    );
+    let clock = clock(DbBackend::Postgres);
+    let over = Expr::cust(format!(
+        "tickets.status = 'HELD' AND tickets.held_until <= {clock}"
+    ));
+    let mut either = Query::select()
+        .column(("of_type", Column::Id))
+        .from(ticket_type::Entity)
+        .join_lateral(
+            JoinType::InnerJoin,
+            first(of_type),
+            "of_type",
+            Expr::cust("TRUE"),
         )
+        .and_where(Expr::col((ticket_type::Entity, ticket_type::Column::EventId)).eq(event_id))
+        .to_owned();
+    either.union(UnionType::All, first(over));
+    Query::select()
+        .column(("either", Column::Id))
+        .from_subquery(either, "either")
+        .order_by(("either", Column::Id), order.clone())
+        .limit(len)
+        .to_owned()
 }
 
 /// A ticket as it is read.

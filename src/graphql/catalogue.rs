@@ -16,7 +16,7 @@ use async_graphql::{
 use super::{
     caller, domain,
     global_id::GlobalId,
-    loaders::load,
+    loaders::{BySlug, load},
     page::{self, Cursor},
 };
 use crate::catalogue::{self, EventKey};
@@ -100,9 +100,7 @@ async fn find_event(ctx: &Context<'_>, by: EventBy) -> Result<Option<Event>> {
             Some(id) => load(ctx).load_one(id).await?,
             None => None,
         },
-        EventBy::Slug(slug) => {
-            catalogue::event_by_slug(&domain(ctx).store, caller(ctx), &slug).await?
-        }
+        EventBy::Slug(slug) => load(ctx).load_one(BySlug(slug)).await?,
     };
     Ok(row.map(Event::from))
 }

@@ -20,7 +20,7 @@ pub use self::{
     refusal::{Fields, Subject, instant, unknown_hold, unknown_order, unknown_ticket},
     selection::{TicketSelection, read_held, read_items},
 };
-use super::{domain, hold::Hold, loaders::load, order::Order};
+use super::{domain, hold::Hold, loaders::load_own, order::Order};
 use crate::{
     auth::Account,
     ids::EventId,
@@ -95,7 +95,7 @@ async fn read_details(
     if errors.field("order").exists() {
         for reason in reasons.iter_mut() {
             if let Some(order_id) = reason.order_id {
-                let row = load(ctx).load_one((event_id, order_id)).await?;
+                let row = load_own(ctx).load_one((event_id, order_id)).await?;
                 reason.order = row.map(Order::from);
             }
         }
@@ -104,7 +104,7 @@ async fn read_details(
         let ids = reasons
             .iter()
             .filter_map(|reason| Some((event_id, reason.hold_id?)));
-        let holds = load(ctx).load_many(ids.collect::<Vec<_>>()).await?;
+        let holds = load_own(ctx).load_many(ids.collect::<Vec<_>>()).await?;
         for reason in reasons {
             let held = reason.hold_id.and_then(|id| holds.get(&(event_id, id)));
             reason.hold = held.cloned().map(Hold::from);

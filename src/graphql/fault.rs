@@ -65,19 +65,28 @@ impl Code {
     }
 }
 
-/// The one way from a fault to a client. The fault is logged here, where it is answered, and the client is told only
-/// that it happened.
+/// The way from a fault to a client. The fault is logged here, where it is answered, and the client is told only that it
+/// happened. Loaders, whose faults several wait for, go the same way in two steps.
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
-        tracing::error!(error = %fault.source, "{} failed", fault.step);
-        if fault.is_unreachable() {
-            return retry(
-                Code::Unavailable.error("the database is out of reach or too busy; try again"),
-            );
-        }
-        Code::Internal
-            .error("something is broken here; the fault is logged under this request's id")
+        log(&fault);
+        masked(&fault)
     }
+}
+
+/// Tells the operator, in the span of the request that it spoils.
+pub(super) fn log(fault: &Fault) {
+    tracing::error!(error = %fault.source, "{} failed", fault.step);
+}
+
+/// Tells the client.
+pub(super) fn masked(fault: &Fault) -> Error {
+    if fault.is_unreachable() {
+        return retry(
+            Code::Unavailable.error("the database is out of reach or too busy; try again"),
+        );
+    }
+    Code::Internal.error("something is broken here; the fault is logged under this request's id")
 }
 
 /// Says when to come back.

@@ -2,9 +2,9 @@
 
 mod mutations;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Context, Enum, Error, ID, Object, Result, dataloader::Loader};
+use async_graphql::{Context, Enum, ID, Object, Result, dataloader::Loader};
 use chrono::{DateTime, Utc};
 
 pub use self::mutations::HoldMutation;
@@ -12,13 +12,14 @@ use super::{
     catalogue::{Event, Ticket},
     fault::Code,
     global_id::GlobalId,
-    loaders::{Reader, load},
+    loaders::{OwnReader, load, load_own},
     money::Money,
     order::Order,
     page::Key,
 };
 use crate::{
     catalogue,
+    fault::Fault,
     ids::{EventId, HoldId, TicketId},
     money::Currency,
     sales::{HeldTickets, Standing},
@@ -102,7 +103,7 @@ impl Hold {
     /// What it became; null as long as it has not been bought.
     async fn order(&self, ctx: &Context<'_>) -> Option<Result<Order>> {
         let order_id = self.0.hold.order_id?;
-        load(ctx)
+        load_own(ctx)
             .load_one((self.0.hold.event_id, order_id))
             .await
             .map(|row| row.map(Order::from))
@@ -148,14 +149,14 @@ impl Hold {
 }
 
 /// The caller's own holds by id.
-impl Loader<(EventId, HoldId)> for Reader {
+impl Loader<(EventId, HoldId)> for OwnReader {
     type Value = HeldTickets;
-    type Error = Error;
+    type Error = Arc<Fault>;
 
     async fn load(
         &self,
         ids: &[(EventId, HoldId)],
-    ) -> Result<HashMap<(EventId, HoldId), HeldTickets>, Error> {
+    ) -> Result<HashMap<(EventId, HoldId), HeldTickets>, Arc<Fault>> {
         let Some(customer_id) = self.customer_id().await? else {
             return Ok(HashMap::new());
         };

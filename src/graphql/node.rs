@@ -7,7 +7,7 @@ use super::{
     fault::Code,
     global_id::GlobalId,
     hold::Hold,
-    loaders::load,
+    loaders::{load, load_own},
     order::{Order, OrderItem},
 };
 
@@ -76,15 +76,15 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
             .load_one((event, id))
             .await?
             .map(|row| Node::Ticket(row.into())),
-        GlobalId::Order(event, id) => load
+        GlobalId::Order(event, id) => load_own(ctx)
             .load_one((event, id))
             .await?
             .map(|row| Node::Order(row.into())),
-        GlobalId::OrderItem(event, id) => load
+        GlobalId::OrderItem(event, id) => load_own(ctx)
             .load_one((event, id))
             .await?
             .map(|row| Node::OrderItem(OrderItem(row))),
-        GlobalId::Hold(event, id) => load
+        GlobalId::Hold(event, id) => load_own(ctx)
             .load_one((event, id))
             .await?
             .map(|held| Node::Hold(held.into())),

@@ -2,9 +2,9 @@
 
 mod cancel;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Context, Enum, Error, ID, Object, Result, dataloader::Loader};
+use async_graphql::{Context, Enum, ID, Object, Result, dataloader::Loader};
 use chrono::{DateTime, Utc};
 
 pub use self::cancel::{CancelMutation, OrderPayload};
@@ -12,13 +12,14 @@ use super::{
     caller,
     catalogue::{Event, Ticket},
     global_id::GlobalId,
-    loaders::{Reader, load},
+    loaders::{OwnReader, load, load_own},
     money::Money,
     page::Key,
 };
 use crate::{
     auth::Caller,
     entity::{order, order_item},
+    fault::Fault,
     ids::{EventId, OrderId, OrderItemId},
     money::Currency,
     sales::PlacedOrder,
@@ -95,7 +96,7 @@ impl Order {
     async fn read_items(&self, ctx: &Context<'_>) -> Result<Vec<order_item::Model>> {
         Ok(match &self.items {
             Some(rows) => rows.clone(),
-            None => load(ctx)
+            None => load_own(ctx)
                 .load_one(ItemsOf(self.row.event_id, self.row.id))
                 .await?
                 .unwrap_or_default(),
@@ -196,14 +197,14 @@ fn money(minor: i64, currency: &str) -> Result<Money> {
 }
 
 /// The caller's own orders by id.
-impl Loader<(EventId, OrderId)> for Reader {
+impl Loader<(EventId, OrderId)> for OwnReader {
     type Value = order::Model;
-    type Error = Error;
+    type Error = Arc<Fault>;
 
     async fn load(
         &self,
         ids: &[(EventId, OrderId)],
-    ) -> Result<HashMap<(EventId, OrderId), order::Model>, Error> {
+    ) -> Result<HashMap<(EventId, OrderId), order::Model>, Arc<Fault>> {
         let Some(customer_id) = self.customer_id().await? else {
             return Ok(HashMap::new());
         };
@@ -216,14 +217,14 @@ impl Loader<(EventId, OrderId)> for Reader {
 }
 
 /// Items of the caller's own orders by id.
-impl Loader<(EventId, OrderItemId)> for Reader {
+impl Loader<(EventId, OrderItemId)> for OwnReader {
     type Value = order_item::Model;
-    type Error = Error;
+    type Error = Arc<Fault>;
 
     async fn load(
         &self,
         ids: &[(EventId, OrderItemId)],
-    ) -> Result<HashMap<(EventId, OrderItemId), order_item::Model>, Error> {
+    ) -> Result<HashMap<(EventId, OrderItemId), order_item::Model>, Arc<Fault>> {
         let Some(customer_id) = self.customer_id().await? else {
             return Ok(HashMap::new());
         };
@@ -239,11 +240,11 @@ impl Loader<(EventId, OrderItemId)> for Reader {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ItemsOf(EventId, OrderId);
 
-impl Loader<ItemsOf> for Reader {
+impl Loader<ItemsOf> for OwnReader {
     type Value = Vec<order_item::Model>;
-    type Error = Error;
+    type Error = Arc<Fault>;
 
-    async fn load(&self, keys: &[ItemsOf]) -> Result<HashMap<ItemsOf, Self::Value>, Error> {
+    async fn load(&self, keys: &[ItemsOf]) -> Result<HashMap<ItemsOf, Self::Value>, Arc<Fault>> {
         let orders: Vec<_> = keys
             .iter()
             .map(|ItemsOf(event, order)| (*event, *order))

@@ -1,17 +1,18 @@
 //! Whoever sends the request: `me`, and what is theirs.
 
-use async_graphql::{Context, Enum, Error, ID, Object, Result, connection::Connection};
+use async_graphql::{Context, Enum, ID, Object, Result, connection::Connection};
 
 use super::{
     caller, domain,
     global_id::GlobalId,
     hold::Hold,
-    loaders::{Reader, load},
+    loaders::{OwnReader, load_own},
     order::Order,
     page::{self, Cursor},
 };
 use crate::{
     auth::{Account, Caller},
+    fault::Fault,
     ids::{CustomerId, HoldId, OrderId},
     page::Slice,
 };
@@ -40,7 +41,7 @@ async fn find_order(ctx: &Context<'_>, id: &ID) -> Result<Option<Order>> {
     caller(ctx).customer()?;
     match GlobalId::require(id)? {
         GlobalId::Order(event_id, order_id) => {
-            let row = load(ctx).load_one((event_id, order_id)).await?;
+            let row = load_own(ctx).load_one((event_id, order_id)).await?;
             Ok(row.map(Order::from))
         }
         _ => Ok(None),
@@ -135,11 +136,11 @@ impl Viewer {
     }
 }
 
-impl Reader {
+impl OwnReader {
     /// None of a caller who is no customer, or has never bought anything.
-    pub(super) async fn customer_id(&self) -> Result<Option<CustomerId>, Error> {
+    pub(super) async fn customer_id(&self) -> Result<Option<CustomerId>, Fault> {
         match &self.caller {
-            Caller::Customer(customer) => Ok(self.sales.customer_id(customer).await?),
+            Caller::Customer(customer) => self.sales.customer_id(customer).await,
             Caller::Anonymous | Caller::Organizer(_) => Ok(None),
         }
     }

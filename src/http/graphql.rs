@@ -18,7 +18,7 @@ use axum::{
 use super::{App, answer, request_id};
 use crate::{
     auth::{Caller, TokenError, Tokens},
-    graphql::{fault::Code, loaders},
+    graphql::{Loaders, fault::Code},
 };
 
 /// The media type of answers to clients that know it (GraphQL over HTTP, section 6).
@@ -32,7 +32,7 @@ pub async fn post(
     match read(&app, &headers, body) {
         Ok((mut request, caller)) => {
             app.documents.prepare(&mut request);
-            let request = request.data(loaders(&app.domain, &caller)).data(caller);
+            let request = request.data(Loaders::default()).data(caller);
             shape(app.schema.execute(request).await, &headers)
         }
         Err(refusal) => refusal,

@@ -16,6 +16,7 @@ mod callers;
 mod cancel_order;
 mod catalogue;
 mod copies;
+mod counts;
 mod database;
 mod demo;
 mod faults;
@@ -36,6 +37,7 @@ mod schema;
 mod search;
 mod staff;
 mod statements;
+mod storefront;
 mod terms;
 
 /// The binary under test.
