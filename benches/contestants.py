@@ -32,7 +32,8 @@ def floor_run(script, clients, options):
     log = tempfile.mkdtemp(prefix="rowlock-bench-")
     try:
         command = ["pgbench", "-n", "-M", "prepared", "-f", HERE / "floor" / script, "-c", clients, "-j", 2]
-        command += ["-T", options.seconds, "-D", "i=0", "-D", f"clients={clients}", "-l", "--log-prefix", f"{log}/l"]
+        command += ["-D", "i=0", "-D", f"clients={clients}", "-D", f"tickets={options.tickets}"]
+        command += ["-T", options.seconds, "-l", "--log-prefix", f"{log}/l"]
         cpu = cpu_secs([database.pid])[database.pid]
         ended = subprocess.run(
             [str(part) for part in command] + [database.name], check=True, text=True, capture_output=True

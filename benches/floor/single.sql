@@ -2,6 +2,7 @@
 -- It is less than a sale of Rowlock's: its reads are as old as the statement, from before it had the lock.
 \set i :i + 1
 \set n :i * :clients + :client_id
+\set seat permute(:n, :tickets)
 WITH gate AS (
     SELECT pg_try_advisory_xact_lock(:n) AS is_open
 ), ticket AS (
@@ -9,7 +10,7 @@ WITH gate AS (
     FROM tickets
     JOIN ticket_types ON ticket_types.event_id = tickets.event_id AND ticket_types.id = tickets.ticket_type_id
     JOIN events ON events.id = tickets.event_id
-    WHERE tickets.event_id = bench_id(2, 1) AND tickets.id = bench_id(4, :n) AND tickets.status = 'AVAILABLE'
+    WHERE tickets.event_id = bench_id(2, 1) AND tickets.id = bench_id(4, :seat) AND tickets.status = 'AVAILABLE'
         AND events.status = 'PUBLISHED' AND events.sales_open_at <= clock_timestamp()
         AND clock_timestamp() < events.sales_close_at AND (SELECT is_open FROM gate)
         AND NOT EXISTS (SELECT 1 FROM idempotency_keys

@@ -20,6 +20,7 @@ mod counts;
 mod database;
 mod demo;
 mod faults;
+mod folding;
 mod hall;
 mod holds;
 mod http;
