@@ -247,7 +247,7 @@ impl Transaction {
             for customer in &holding {
                 allowance(facts, *customer).holds = Some(Vec::new());
             }
-            let statement = sql::read_live_holds(self.backend, &holding, facts.now);
+            let statement = sql::read_live_holds(self.backend, &holding);
             let live: Vec<hold::Model> = self.rows("reading live holds", statement).await?;
             for hold in live {
                 let live = LiveHold {
