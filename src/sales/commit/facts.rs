@@ -50,14 +50,19 @@ impl Transaction {
             self.read_events(facts, &of_new).await?;
         }
         self.read_allowances(facts, &of_new).await?;
-        let is_refused = |request: &Request<'_>| refuse_early(facts, request).is_err();
-        if is_recalled && of_new.iter().any(is_refused) {
+        let judge = |facts: &Facts| -> Vec<_> {
+            let verdicts = of_new.iter().map(|request| refuse_early(facts, request));
+            verdicts.collect()
+        };
+        let mut verdicts = judge(facts);
+        if is_recalled && verdicts.iter().any(Result::is_err) {
             self.read_events(facts, &of_new).await?;
             self.read_allowances(facts, &of_new).await?;
+            verdicts = judge(facts);
         }
         let mut sellable = Vec::new();
-        for (index, request) in new {
-            match refuse_early(facts, &request) {
+        for ((index, request), verdict) in new.into_iter().zip(verdicts) {
+            match verdict {
                 Ok(()) => sellable.push(request),
                 Err(refusal) => {
                     facts.early.insert(index, refusal);
