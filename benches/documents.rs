@@ -7,8 +7,7 @@ use async_graphql::{Request, Variables};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rowlock::{
     auth::Caller,
-    graphql::{Domain, Schema, schema},
-    http::Documents,
+    graphql::{Documents, Domain, Schema, schema},
     migrate,
     sales::{Limits, Sales},
     store::{DatabaseUrl, Store},

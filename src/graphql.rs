@@ -4,9 +4,12 @@
 //! Knows nothing about HTTP, and decides nothing about tickets. Refusals are data (`userErrors`), faults are top-level
 //! errors with a code from [`fault::Code`].
 
+mod answer;
 mod audit;
 mod catalogue;
 mod desk;
+mod documents;
+mod engine;
 pub mod fault;
 pub mod global_id;
 mod hold;
@@ -28,11 +31,15 @@ use async_graphql::{
 };
 use chrono::{DateTime, Utc};
 
-pub(crate) use loaders::Loaders;
+pub use self::{
+    documents::Documents,
+    engine::{Answer, Engine},
+};
 
 use self::{
     catalogue::{Event, Ticket},
     hold::Hold,
+    loaders::Loaders,
     order::Order,
     page::Cursor,
 };

@@ -5,7 +5,6 @@
 
 mod answer;
 mod connections;
-mod documents;
 mod graphql;
 mod health;
 mod request_id;
@@ -26,11 +25,10 @@ use tokio::{
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 use self::connections::Connections;
-pub use self::documents::Documents;
 use crate::{
     auth::Tokens,
     config::HttpConfig,
-    graphql::{Domain, Schema, fault::Code},
+    graphql::{Domain, Engine, fault::Code},
 };
 
 /// What is left to do at the very end has at least this long.
@@ -39,11 +37,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Everything a request may need.
 #[derive(Clone)]
 pub struct App {
-    pub schema: Schema,
+    pub engine: Arc<Engine>,
     pub domain: Domain,
     pub tokens: Arc<Tokens>,
     pub config: HttpConfig,
-    pub documents: Arc<Documents>,
 }
 
 /// Why the server ended.

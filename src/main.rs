@@ -17,7 +17,7 @@ use rowlock::{
     auth::{Role, Tokens},
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
-    graphql::{self, Domain, global_id::GlobalId},
+    graphql::{self, Domain, Engine, global_id::GlobalId},
     http::{self, App, End},
     ids::EventId,
     migrate, rush,
@@ -367,13 +367,12 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
     let domain = Domain { store, sales };
-    let schema = graphql::schema(domain.clone());
+    let engine = Engine::new(domain.clone());
     Ok(App {
-        schema,
+        engine: Arc::new(engine),
         domain,
         tokens: Arc::new(tokens),
         config: config.http.clone(),
-        documents: Arc::default(),
     })
 }
 

@@ -3,7 +3,7 @@
 //! async-graphql-axum's extractor would run mutations from `text/plain` and multipart bodies, which any web page can send
 //! without asking; what is read here is JSON alone. Its response type stays, for what it does right.
 
-use async_graphql::{Request, Response as GraphqlResponse, ServerError, Value};
+use async_graphql::Request;
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     body::Bytes,
@@ -18,7 +18,7 @@ use axum::{
 use super::{App, answer, request_id};
 use crate::{
     auth::{Caller, TokenError, Tokens},
-    graphql::{Loaders, fault::Code},
+    graphql::{Answer, fault::Code},
 };
 
 /// The media type of answers to clients that know it (GraphQL over HTTP, section 6).
@@ -30,10 +30,10 @@ pub async fn post(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match read(&app, &headers, body) {
-        Ok((mut request, caller)) => {
-            app.documents.prepare(&mut request);
-            let request = request.data(Loaders::default()).data(caller);
-            shape(app.schema.execute(request).await, &headers)
+        Ok((request, caller)) => {
+            let request_id = request_id::current();
+            let answer = app.engine.answer(request, caller, request_id.as_deref());
+            shape(answer.await, &headers)
         }
         Err(refusal) => refusal,
     }
@@ -111,10 +111,12 @@ fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Response> {
     })
 }
 
-/// Codes every error, and answers with the media type and the status that the client understands.
-fn shape(mut response: GraphqlResponse, headers: &HeaderMap) -> Response {
-    response.errors.iter_mut().for_each(complete);
-    let is_request_error = response.is_err() && response.data == Value::Null;
+/// Answers with the media type and the status that the client understands.
+fn shape(answer: Answer, headers: &HeaderMap) -> Response {
+    let Answer {
+        response,
+        is_executed,
+    } = answer;
     let knows_graphql = headers.get_all(ACCEPT).iter().any(|value| {
         value
             .to_str()
@@ -130,27 +132,10 @@ fn shape(mut response: GraphqlResponse, headers: &HeaderMap) -> Response {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     // For application/json every well-formed request is answered with 200, for the sake of older clients.
-    *answer.status_mut() = if knows_graphql && is_request_error {
+    *answer.status_mut() = if knows_graphql && !is_executed {
         StatusCode::BAD_REQUEST
     } else {
         StatusCode::OK
     };
     answer
-}
-
-/// The engine's own errors have no code: before execution the document was wrong, during it a value was.
-fn complete(error: &mut ServerError) {
-    let is_executing = !error.path.is_empty();
-    let extensions = error.extensions.get_or_insert_default();
-    if extensions.get("code").is_none() {
-        let code = if is_executing {
-            Code::BadUserInput
-        } else {
-            Code::GraphqlValidationFailed
-        };
-        extensions.set("code", code.as_str());
-    }
-    if let Some(id) = request_id::current() {
-        extensions.set("requestId", id);
-    }
 }
