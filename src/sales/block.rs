@@ -139,7 +139,7 @@ impl Blocking {
         let locked = tx.all("locking tickets to block", query).await?;
         // Behind the locks, as for a sale: the visit of a cancelled event must find what is done here, or this must find it
         // cancelled.
-        let statement = sql::read_catalogue(tx.backend(), iter::once((*event_id, None)));
+        let statement = sql::read_catalogue(tx.backend(), iter::once((*event_id, None))).statement;
         let events: Vec<sql::CatalogueRow> = tx.rows("reading events", statement).await?;
         let Some(event) = events.first() else {
             return Err(Failure::bug("reading events"));

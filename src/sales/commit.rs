@@ -13,6 +13,7 @@ mod gates;
 mod hints;
 mod targets;
 mod tickets;
+mod together;
 mod write;
 
 pub use self::{
@@ -27,7 +28,10 @@ use sea_orm::{
     FromQueryResult, QueryResult, Select, Statement, TransactionOptions, TransactionTrait,
 };
 
-use self::gates::{gate_of, gates_of, type_line_of};
+use self::{
+    facts::Age,
+    gates::{gate_of, gates_of, type_line_of},
+};
 use super::{
     Outcome,
     command::{Action, Command, Want},
@@ -220,7 +224,8 @@ impl Transaction {
         .await?)
     }
 
-    /// Takes a batch to its end: every request's outcome, in their order, and what was sold is durable.
+    /// Takes a batch to its end: every request's outcome, in their order, and what was sold is durable. What is to begin
+    /// while the database ends it, `ending` begins.
     ///
     /// # Errors
     /// When nothing of the batch happened, or, if [`Failure::is_commit_unknown`], perhaps all of it.
@@ -229,10 +234,12 @@ impl Transaction {
         requests: &[Request<'_>],
         trust: Trust,
         hints: &Hints,
+        ending: impl FnOnce(),
     ) -> Result<Vec<Settled>, Failure> {
         let attempt = async { Ok(self.attempt(requests, trust, hints).await) };
         let (settled, has_changed) =
             bounded(self.backend, TRANSACTION_MAX, "settling a batch", attempt).await??;
+        ending();
         if !has_changed {
             // There is nothing to make durable.
             self.roll_back().await?;
@@ -250,7 +257,8 @@ impl Transaction {
         trust: Trust,
         hints: &Hints,
     ) -> Result<(Vec<Settled>, bool), Failure> {
-        let closed = self.closed_gates(requests).await?;
+        let mut facts = Facts::default();
+        let (closed, tried) = self.pass_gates(&mut facts, requests, hints).await?;
         let gate_before = |request: &Request<'_>| {
             gates_of(request)
                 .into_iter()
@@ -262,14 +270,19 @@ impl Transaction {
             .filter(|request| gate_before(request).is_none())
             .copied()
             .collect();
-        let mut facts = Facts {
-            keys: self.read_keys(&behind_gate).await?,
-            ..Facts::default()
-        };
-        let sellable = self.sellable(&mut facts, &behind_gate, hints).await?;
-        self.lock_tickets(&mut facts, &sellable, trust, hints)
+        let is_tried = !tried.is_empty();
+        let mut age = self
+            .read_behind_gates(&mut facts, &behind_gate, hints, is_tried)
             .await?;
-        self.read_behind_locks(&mut facts, &sellable, hints).await?;
+        let sellable = self.sellable(&mut facts, &behind_gate, &mut age).await?;
+        let has_locked = self
+            .lock_tickets(&mut facts, &sellable, trust, hints, &tried)
+            .await?;
+        if has_locked {
+            age = Age::Recalled;
+        }
+        self.read_behind_locks(&mut facts, &sellable, hints, age)
+            .await?;
 
         let minted: Vec<Minted> = behind_gate
             .iter()

@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Outcome, SaleFault,
     command::Command,
-    commit::{Blocker, Hints, Settled, Transaction},
+    commit::{Blocker, Hints, Settled},
     customers::Customers,
     decide::Request,
     failure::{Cause, Failure},
@@ -137,6 +137,9 @@ impl Desk {
         mut close: oneshot::Receiver<()>,
     ) {
         loop {
+            if queue.is_empty() {
+                lane.roll_back_ahead().await;
+            }
             let first = tokio::select! {
                 first = queue.recv() => first,
                 // No new work from here on, but what is queued is served.
@@ -147,8 +150,11 @@ impl Desk {
             };
             let Some(first) = first else { break };
             let batch = self.gather(first, &mut queue);
-            self.settle(&mut lane, vec![(batch, Trust::Status)]).await;
+            let is_more = || !queue.is_empty();
+            self.settle(&mut lane, vec![(batch, Trust::Status)], is_more)
+                .await;
         }
+        lane.roll_back_ahead().await;
         self.waiting.drain().await;
     }
 
@@ -164,15 +170,22 @@ impl Desk {
         batch
     }
 
-    /// Takes parts of a batch to their end, one after the other: each of their commands is answered, or waits elsewhere.
-    pub async fn settle(self: &Arc<Self>, lane: &mut Lane, mut parts: Vec<(Vec<Entry>, Trust)>) {
+    /// Takes parts of a batch to their end, one after the other: each of their commands is answered, or waits elsewhere. If
+    /// more is to be done on this lane, it begins the next transaction while it commits.
+    pub async fn settle(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        mut parts: Vec<(Vec<Entry>, Trust)>,
+        is_more: impl Fn() -> bool,
+    ) {
         let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
         while let Some((part, trust)) = parts.pop() {
             let mut part = give_up_late(part);
             if part.is_empty() {
                 continue;
             }
-            match self.attempt(lane, &mut part, trust).await {
+            let is_more = || !parts.is_empty() || is_more();
+            match self.attempt(lane, &mut part, trust, is_more).await {
                 Ok(settled) => self.answer(part, settled),
                 Err(failure) => parts.extend(
                     self.recover(lane, part, trust, failure, &mut splits_left)
@@ -187,11 +200,18 @@ impl Desk {
         lane: &mut Lane,
         part: &mut [Entry],
         trust: Trust,
+        is_more: impl Fn() -> bool,
     ) -> Result<Vec<Settled>, Failure> {
         let db = lane.connection().await?;
         self.identify(&db, part).await?;
-        let tx = Transaction::begin(&db).await?;
-        tx.settle(&requests(part), trust, &self.hints).await
+        let tx = lane.begin().await?;
+        let begin_ahead = || {
+            if is_more() {
+                lane.begin_ahead();
+            }
+        };
+        tx.settle(&requests(part), trust, &self.hints, begin_ahead)
+            .await
     }
 
     /// Finds out who the callers are.

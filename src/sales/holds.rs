@@ -70,7 +70,7 @@ impl Sales {
         ids: &[(EventId, HoldId)],
     ) -> Result<Vec<HeldTickets>, Fault> {
         let step = "reading holds";
-        let statement = sql::read_holds(self.store.backend(), ids);
+        let statement = sql::read_holds(self.store.backend(), ids).statement;
         let rows = self
             .store
             .reader()

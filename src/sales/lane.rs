@@ -8,6 +8,9 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{commit::Transaction, failure::Failure};
 use crate::{
     fault::{Fault, Step},
     store::{Store, StoreError},
@@ -17,29 +20,77 @@ use crate::{
 /// that is merely slow says so itself.
 pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 
+/// A transaction that was begun ahead for longer is not used: the database ends a session that is idle in one for two
+/// seconds, and the commit that it waited for may have taken that long.
+const AHEAD_MAX: Duration = Duration::from_secs(1);
+
 /// Connections of the desk, opened when first needed and again after a failure.
 pub struct Lane {
     store: Arc<Store>,
     connections_max: u32,
     open: Option<DatabaseConnection>,
+    /// At most one transaction for the next batch, and since when it is there. It has seen and locked nothing.
+    ahead: JoinSet<Result<Transaction, Failure>>,
+    ahead_since: Instant,
 }
 
 impl Lane {
-    /// The desk's lane: two connections, so that the next batch begins while sqlx still pings the last one's.
+    /// The desk's lane: two connections, so that the next batch's transaction begins while the last one's is committed.
     pub fn of_desk(store: Arc<Store>) -> Self {
-        Self {
-            store,
-            connections_max: 2,
-            open: None,
-        }
+        Self::new(store, 2)
     }
 
     /// A lane to wait on, or to work on beside the desk: one connection.
     pub fn of_waiting(store: Arc<Store>) -> Self {
+        Self::new(store, 1)
+    }
+
+    fn new(store: Arc<Store>, connections_max: u32) -> Self {
         Self {
             store,
-            connections_max: 1,
+            connections_max,
             open: None,
+            ahead: JoinSet::new(),
+            ahead_since: Instant::now(),
+        }
+    }
+
+    /// The next batch's transaction: that which was begun ahead, or a new one.
+    pub async fn begin(&mut self) -> Result<Transaction, Failure> {
+        if self.ahead_since.elapsed() > AHEAD_MAX {
+            self.roll_back_ahead().await;
+        }
+        if let Some(ahead) = self.ahead.join_next().await {
+            return ahead.map_err(|_| Failure::bug("beginning ahead"))?;
+        }
+        let db = self.connection().await?;
+        Transaction::begin(&db).await
+    }
+
+    /// Begins the next batch's transaction, without waiting for it. SQLite's would be the lock that the last one has.
+    pub fn begin_ahead(&mut self) {
+        if let Some(db) = self.open.clone()
+            && self.store.backend() == DbBackend::Postgres
+            && self.ahead.is_empty()
+        {
+            self.ahead_since = Instant::now();
+            self.ahead
+                .spawn(async move { Transaction::begin(&db).await });
+        }
+    }
+
+    /// Ends a transaction that was begun ahead and that nothing is left for.
+    pub async fn roll_back_ahead(&mut self) {
+        while let Some(ahead) = self.ahead.join_next().await {
+            let rolled_back = match ahead {
+                Ok(Ok(tx)) => tx.roll_back().await,
+                Ok(Err(failure)) => Err(failure),
+                Err(_) => Err(Failure::bug("beginning ahead")),
+            };
+            if let Err(failure) = rolled_back {
+                tracing::debug!(error = %failure.fault.source, "a transaction begun ahead was lost");
+                self.discard();
+            }
         }
     }
 
@@ -62,6 +113,8 @@ impl Lane {
     /// Closes the lane's connections; the next use opens new ones. SQLite's one writer is a file in this process: there is
     /// nothing to lose touch with.
     pub fn discard(&mut self) {
+        // Its connection is closed with the others.
+        self.ahead = JoinSet::new();
         if let Some(open) = self.open.take()
             && self.store.backend() == DbBackend::Postgres
         {

@@ -8,6 +8,7 @@ mod lock;
 mod pick;
 mod read;
 pub mod staff;
+mod together;
 mod write;
 
-pub use self::{fold::*, lock::*, pick::*, read::*, write::*};
+pub use self::{fold::*, lock::*, pick::*, read::*, together::*, write::*};

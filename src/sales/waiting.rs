@@ -287,14 +287,15 @@ async fn attempt(
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
     let requests = desk::requests(&part);
-    match tx.settle(&requests, Trust::Status, &desk.hints).await {
+    let settling = tx.settle(&requests, Trust::Status, &desk.hints, || {});
+    match settling.await {
         Ok(settled) => desk.answer(part, settled),
         Err(failure) => {
             let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
             let parts = desk
                 .recover(lane, part, Trust::Status, failure, &mut splits_left)
                 .await;
-            desk.settle(lane, parts).await;
+            desk.settle(lane, parts, || false).await;
         }
     }
     Ok(())

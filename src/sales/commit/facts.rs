@@ -4,23 +4,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{DbBackend, DbErr};
+use sea_orm::{DbBackend, DbErr, FromQueryResult};
 
 use super::{
     Transaction,
     gates::{gate_of, gates_of},
     hints::Hints,
     key_of,
-    targets::bound,
-    tickets::any_of,
+    targets::{allowances_of, bound, holds_of, note_holds},
+    tickets::{any_of, note_locked},
 };
 use crate::{
-    entity::idempotency_key,
+    entity::{idempotency_key, ticket},
     fault::Step,
-    ids::{CustomerId, EventId, TicketTypeId},
+    ids::{CustomerId, EventId, TicketId, TicketTypeId},
     money::Currency,
     sales::{
-        command::Kind,
+        command::{Action, Kind, Want},
         decide::{EventFacts, Facts, KeyFacts, Request, TypeFacts, refuse_early},
         failure::Failure,
         sql,
@@ -28,36 +28,128 @@ use crate::{
 };
 
 impl Transaction {
+    /// The gates that somebody else has. Behind its gate alone are limits and idempotency keys of a customer and event
+    /// read and written, so that one customer's requests are decided one after the other in every process.
+    ///
+    /// Tickets that can be locked as far as is known before anything is read are locked in the same statement, each behind
+    /// the gate of who wants it.
+    pub(super) async fn pass_gates(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'_>],
+        hints: &Hints,
+    ) -> Result<(ClosedGates, Tried), Failure> {
+        if self.backend != DbBackend::Postgres {
+            return Ok((ClosedGates::new(), Tried::new()));
+        }
+        let step = "passing the gates";
+        let gates: HashMap<i64, (EventId, CustomerId)> = requests
+            .iter()
+            .flat_map(gates_of)
+            .flatten()
+            .map(|(event, customer)| (gate_of(event, customer), (event, customer)))
+            .collect();
+        let mut wanted = foreseen(requests, hints);
+        let statement = if wanted.is_empty() {
+            sql::try_gates(&gates.keys().copied().collect::<Vec<_>>())
+        } else {
+            let with_tickets: HashSet<i64> = wanted.iter().map(|(.., gate)| *gate).collect();
+            let others = gates
+                .iter()
+                .filter(|(gate, _)| !with_tickets.contains(gate));
+            let no_ticket = TicketId(uuid::Uuid::nil());
+            wanted.extend(others.map(|(gate, (event, _))| (*event, no_ticket, *gate)));
+            sql::pass_gates_and_lock(&wanted)
+        };
+        let mut closed = HashSet::new();
+        let mut locked = Vec::new();
+        for row in self.query(step, statement).await? {
+            let gate = sql::GateRow::from_query_result(&row, "").step(step)?;
+            if !gate.is_open {
+                closed.extend(gates.get(&gate.gate));
+            } else if !wanted.is_empty()
+                && let Some(ticket) =
+                    ticket::Model::from_query_result_optional(&row, "").step(step)?
+            {
+                locked.push(ticket);
+            }
+        }
+        note_locked(facts, locked);
+        let tried = wanted
+            .into_iter()
+            .filter(|(.., gate)| gates.get(gate).is_some_and(|gate| !closed.contains(gate)))
+            .map(|(event, ticket, _)| (event, ticket))
+            .collect();
+        Ok((closed, tried))
+    }
+
+    /// What stands behind the gates: keys, holds and orders that requests are about, and what customers have already; with
+    /// the time and the events where tickets were locked before, or where no earlier batch has seen the events.
+    pub(super) async fn read_behind_gates(
+        &self,
+        facts: &mut Facts,
+        requests: &[Request<'_>],
+        hints: &Hints,
+        is_tried: bool,
+    ) -> Result<Age, Failure> {
+        let step = "reading behind the gates";
+        if requests.is_empty() {
+            return Ok(Age::Fresh);
+        }
+        let is_recalled = hints.recall_events(facts, &events_of(requests));
+        let is_fresh = is_tried || !is_recalled;
+        let keys: Vec<_> = requests.iter().map(key_of).collect();
+        let catalogue = is_fresh.then(|| {
+            let wanted = catalogue_of(facts, requests);
+            sql::read_catalogue(self.backend, wanted.into_iter())
+        });
+        let holds = holds_of(requests);
+        let holds = (!holds.is_empty()).then(|| sql::read_holds(self.backend, &holds));
+        let needed = allowances_of(facts, requests);
+        let [owned, live] = needed.reads(self.backend);
+        let reads = [
+            Some(sql::read_keys(self.backend, &keys)),
+            catalogue,
+            holds,
+            owned,
+            live,
+        ];
+        let [keys, catalogue, holds, owned, live] = self.read_together(step, reads).await?;
+        facts.keys = keys_by_name(keys.read(step)?);
+        if is_fresh {
+            note_catalogue(facts, catalogue.read(step)?)?;
+        }
+        note_holds(facts, holds.read(step)?);
+        needed.note(facts, owned.read(step)?, live.read(step)?);
+        let new = self.new_of(facts, requests);
+        let new: Vec<_> = new.into_iter().map(|(_, request)| request).collect();
+        self.read_orders_of(facts, &new).await?;
+        if is_fresh {
+            self.read_allowances(facts, &new).await?;
+        }
+        Ok(if is_fresh { Age::Fresh } else { Age::Recalled })
+    }
+
     /// The requests that tickets are locked for: a repeat gets its order whoever has its ticket locked by now, and what
-    /// will be refused anyway should not keep tickets from others. Their events are read again behind the locks, and those
-    /// facts decide; here an earlier batch's are enough to let a request pass, though not to refuse it.
+    /// will be refused anyway should not keep tickets from others. Facts of an earlier batch are enough to let a request
+    /// pass, though not to refuse it: they are read again behind the locks, and those decide.
     pub(super) async fn sellable<'a>(
         &self,
         facts: &mut Facts,
         requests: &[Request<'a>],
-        hints: &Hints,
+        age: &mut Age,
     ) -> Result<Vec<Request<'a>>, Failure> {
-        let new: Vec<(usize, Request<'a>)> = requests
-            .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, request)| !facts.keys.contains_key(&key_of(request)))
-            .collect();
+        let new = self.new_of(facts, requests);
         let of_new: Vec<Request<'a>> = new.iter().map(|(_, request)| *request).collect();
-        self.read_targets(facts, &of_new).await?;
-        let is_recalled = hints.recall_events(facts, &events_of(&of_new));
-        if !is_recalled {
-            self.read_events(facts, &of_new).await?;
-        }
-        self.read_allowances(facts, &of_new).await?;
         let judge = |facts: &Facts| -> Vec<_> {
             let verdicts = of_new.iter().map(|request| refuse_early(facts, request));
             verdicts.collect()
         };
         let mut verdicts = judge(facts);
-        if is_recalled && verdicts.iter().any(Result::is_err) {
-            self.read_events(facts, &of_new).await?;
+        if *age == Age::Recalled && verdicts.iter().any(Result::is_err) {
+            self.read_catalogue(facts, &of_new).await?;
             self.read_allowances(facts, &of_new).await?;
+            *age = Age::Fresh;
             verdicts = judge(facts);
         }
         let mut sellable = Vec::new();
@@ -72,133 +164,150 @@ impl Transaction {
         Ok(sellable)
     }
 
-    /// The gates that somebody else has. Behind its gate alone are limits and idempotency keys of a customer and event
-    /// read and written, so that one customer's requests are decided one after the other in every process.
-    pub(super) async fn closed_gates(
-        &self,
-        requests: &[Request<'_>],
-    ) -> Result<HashSet<(EventId, CustomerId)>, Failure> {
-        if self.backend != DbBackend::Postgres {
-            return Ok(HashSet::new());
-        }
-        let gates: HashMap<i64, (EventId, CustomerId)> = requests
-            .iter()
-            .flat_map(gates_of)
-            .flatten()
-            .map(|(event, customer)| (gate_of(event, customer), (event, customer)))
-            .collect();
-        let keys: Vec<i64> = gates.keys().copied().collect();
-        let rows: Vec<sql::GateRow> = self
-            .rows("passing the gates", sql::try_gates(&keys))
-            .await?;
-        let open: HashSet<i64> = rows
-            .iter()
-            .filter(|row| row.is_open)
-            .map(|row| row.gate)
-            .collect();
-        Ok(gates
-            .into_iter()
-            .filter(|(key, _)| !open.contains(key))
-            .map(|(_, gate)| gate)
-            .collect())
+    /// Those whose key is not bound yet, with their places.
+    fn new_of<'a>(&self, facts: &Facts, requests: &[Request<'a>]) -> Vec<(usize, Request<'a>)> {
+        let all = requests.iter().copied().enumerate();
+        all.filter(|(_, request)| !facts.keys.contains_key(&key_of(request)))
+            .collect()
     }
 
-    pub(super) async fn read_keys(
-        &self,
-        requests: &[Request<'_>],
-    ) -> Result<HashMap<(EventId, CustomerId, String), KeyFacts>, Failure> {
-        let keys: Vec<_> = requests.iter().map(key_of).collect();
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let statement = sql::read_keys(self.backend, &keys);
-        let rows: Vec<idempotency_key::Model> =
-            self.rows("reading idempotency keys", statement).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                // A fingerprint of another length is of another release: it equals none of ours.
-                let fingerprint = row.fingerprint.try_into().unwrap_or_default();
-                (
-                    (row.event_id, row.customer_id, row.key),
-                    KeyFacts {
-                        fingerprint,
-                        bound: Kind::from_name(&row.kind).map(|kind| bound(kind, row.result_id)),
-                    },
-                )
-            })
-            .collect())
-    }
-
-    /// What the rules need besides, in statements after the last lock.
+    /// What the rules need besides, in statements after the last lock: all of it, unless that was so before.
     pub(super) async fn read_behind_locks(
         &self,
         facts: &mut Facts,
         requests: &[Request<'_>],
         hints: &Hints,
+        age: Age,
     ) -> Result<(), Failure> {
         self.read_targets_again(facts, requests).await?;
-        let mut types: HashSet<(EventId, Option<TicketTypeId>)> = facts
-            .locked
-            .iter()
-            .map(|((event, _), ticket)| (*event, Some(ticket.ticket_type_id)))
-            .collect();
-        let any = any_of(requests);
-        types.extend(
-            any.iter()
-                .map(|any| (any.event_id, Some(any.ticket_type_id))),
-        );
-        // An event that was cancelled meanwhile sells nothing more, and an event of which nothing is locked has its say too.
-        let with_types: HashSet<EventId> = types.iter().map(|(event, _)| *event).collect();
-        let others = events_of(requests);
-        types.extend(others.difference(&with_types).map(|event| (*event, None)));
-        self.read_catalogue(facts, types).await?;
+        // An event that was cancelled meanwhile sells nothing more.
+        if age == Age::Recalled {
+            self.read_catalogue(facts, requests).await?;
+        }
         hints.remember_events(facts);
         self.read_allowances(facts, requests).await
-    }
-
-    /// The time, and the events of these requests.
-    async fn read_events(
-        &self,
-        facts: &mut Facts,
-        requests: &[Request<'_>],
-    ) -> Result<(), Failure> {
-        let events = events_of(requests).into_iter().map(|event| (event, None));
-        self.read_catalogue(facts, events.collect()).await
     }
 
     /// The time, and events with ticket types, in place of those that are known.
     async fn read_catalogue(
         &self,
         facts: &mut Facts,
-        wanted: HashSet<(EventId, Option<TicketTypeId>)>,
+        requests: &[Request<'_>],
     ) -> Result<(), Failure> {
-        facts.events.clear();
-        facts.ticket_types.clear();
+        let wanted = catalogue_of(facts, requests);
         if wanted.is_empty() {
-            return Ok(());
+            return note_catalogue(facts, Vec::new());
         }
-        let step = "reading events and ticket types";
-        let statement = sql::read_catalogue(self.backend, wanted.into_iter());
-        let rows: Vec<sql::CatalogueRow> = self.rows(step, statement).await?;
-        for row in rows {
-            facts.now = row.now;
-            if let (Some(event), Some(id), Some(name), Some(price_minor)) = (
-                row.id,
-                row.ticket_type_id,
-                &row.ticket_type_name,
-                row.price_minor,
-            ) {
-                let name = name.clone();
-                let ticket_type = TypeFacts { name, price_minor };
-                facts.ticket_types.insert((event, id), ticket_type);
-            }
-            if let Some((id, event)) = event_facts(row).step(step)? {
-                facts.events.insert(id, event);
-            }
-        }
-        Ok(())
+        let statement = sql::read_catalogue(self.backend, wanted.into_iter()).statement;
+        let rows = self
+            .rows("reading events and ticket types", statement)
+            .await?;
+        note_catalogue(facts, rows)
     }
+}
+
+/// Gates that somebody else has.
+pub(super) type ClosedGates = HashSet<(EventId, CustomerId)>;
+
+/// Tickets that were locked already if they could be.
+pub(super) type Tried = HashSet<(EventId, TicketId)>;
+
+/// How old the time and the events are that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// From behind the last lock.
+    Fresh,
+    /// An earlier batch's, or from before a lock.
+    Recalled,
+}
+
+/// The tickets that can be locked at once, with the gate of who wants each: named by purchases that nothing refuses which an
+/// earlier batch saw. Where a customer's allowance has its say, it comes first.
+fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Vec<(EventId, TicketId, i64)> {
+    let mut facts = Facts::default();
+    if !hints.recall_events(&mut facts, &events_of(requests)) {
+        return Vec::new();
+    }
+    let mut wanted = Vec::new();
+    for request in requests {
+        let event_id = request.command.event_id;
+        let is_limited = facts
+            .events
+            .get(&event_id)
+            .is_none_or(|event| event.tickets_per_customer_max.is_some());
+        if let Action::Purchase {
+            want: Want::Tickets(ids),
+            ..
+        } = &request.command.action
+            && !is_limited
+            && refuse_early(&facts, request).is_ok()
+        {
+            let gate = gate_of(event_id, request.customer_id);
+            wanted.extend(ids.iter().map(|id| (event_id, *id, gate)));
+        }
+    }
+    // One order for all processes.
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
+/// The events of these requests, with the types of what is locked and of what is wanted without a name.
+fn catalogue_of(
+    facts: &Facts,
+    requests: &[Request<'_>],
+) -> HashSet<(EventId, Option<TicketTypeId>)> {
+    let locked = facts.locked.iter();
+    let mut wanted: HashSet<(EventId, Option<TicketTypeId>)> = locked
+        .map(|((event, _), ticket)| (*event, Some(ticket.ticket_type_id)))
+        .collect();
+    let any = any_of(requests);
+    wanted.extend(
+        any.iter()
+            .map(|any| (any.event_id, Some(any.ticket_type_id))),
+    );
+    // An event of which nothing is locked has its say too.
+    let with_types: HashSet<EventId> = wanted.iter().map(|(event, _)| *event).collect();
+    let others = events_of(requests);
+    wanted.extend(others.difference(&with_types).map(|event| (*event, None)));
+    wanted
+}
+
+fn keys_by_name(
+    rows: Vec<idempotency_key::Model>,
+) -> HashMap<(EventId, CustomerId, String), KeyFacts> {
+    let rows = rows.into_iter().map(|row| {
+        // A fingerprint of another length is of another release: it equals none of ours.
+        let fingerprint = row.fingerprint.try_into().unwrap_or_default();
+        let bound = Kind::from_name(&row.kind).map(|kind| bound(kind, row.result_id));
+        (
+            (row.event_id, row.customer_id, row.key),
+            KeyFacts { fingerprint, bound },
+        )
+    });
+    rows.collect()
+}
+
+fn note_catalogue(facts: &mut Facts, rows: Vec<sql::CatalogueRow>) -> Result<(), Failure> {
+    facts.events.clear();
+    facts.ticket_types.clear();
+    for row in rows {
+        facts.now = row.now;
+        if let (Some(event), Some(id), Some(name), Some(price_minor)) = (
+            row.id,
+            row.ticket_type_id,
+            &row.ticket_type_name,
+            row.price_minor,
+        ) {
+            let name = name.clone();
+            let ticket_type = TypeFacts { name, price_minor };
+            facts.ticket_types.insert((event, id), ticket_type);
+        }
+        if let Some((id, event)) = event_facts(row).step("reading events and ticket types")? {
+            facts.events.insert(id, event);
+        }
+    }
+    Ok(())
 }
 
 fn events_of(requests: &[Request<'_>]) -> HashSet<EventId> {

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sea_orm::DbBackend;
 use uuid::Uuid;
 
 use super::Transaction;
@@ -20,7 +21,7 @@ use crate::{
         },
         failure::Failure,
         holds::held_tickets,
-        sql,
+        sql::{self, Read},
     },
 };
 
@@ -66,26 +67,37 @@ fn orders_of(requests: &[Request<'_>]) -> Vec<(EventId, OrderId)> {
     orders.into_iter().collect()
 }
 
+/// The holds that requests are about, each once.
+pub(super) fn holds_of(requests: &[Request<'_>]) -> Vec<(EventId, HoldId)> {
+    let holds: HashSet<_> = requests
+        .iter()
+        .filter_map(|request| Some((request.command.event_id, request.command.hold_id()?)))
+        .collect();
+    holds.into_iter().collect()
+}
+
+pub(super) fn note_holds(facts: &mut Facts, mut rows: Vec<sql::StandingRow>) {
+    rows.sort_unstable_by_key(|row| (row.id, row.ticket_id));
+    facts
+        .holds
+        .extend(held_tickets(rows).into_iter().map(hold_facts));
+}
+
 fn hold_facts(held: HeldTickets) -> ((EventId, HoldId), HoldFacts) {
     let HeldTickets { hold, tickets, .. } = held;
     ((hold.event_id, hold.id), HoldFacts { hold, tickets })
 }
 
 impl Transaction {
-    /// The holds and orders that requests are about, with the ids of their tickets.
-    pub(super) async fn read_targets(
+    /// The orders that requests are about.
+    pub(super) async fn read_orders_of(
         &self,
         facts: &mut Facts,
         requests: &[Request<'_>],
     ) -> Result<(), Failure> {
-        let holds: HashSet<_> = requests
-            .iter()
-            .filter_map(|request| Some((request.command.event_id, request.command.hold_id()?)))
-            .collect();
-        let holds: Vec<_> = holds.into_iter().collect();
-        let holds = self.read_holds("reading holds", &holds).await?;
-        facts.holds = holds.into_iter().map(hold_facts).collect();
-        facts.orders = self.read_orders(&orders_of(requests)).await?;
+        facts
+            .orders
+            .extend(self.read_orders(&orders_of(requests)).await?);
         Ok(())
     }
 
@@ -96,9 +108,7 @@ impl Transaction {
         facts: &mut Facts,
         requests: &[Request<'_>],
     ) -> Result<(), Failure> {
-        facts
-            .orders
-            .extend(self.read_orders(&orders_of(requests)).await?);
+        self.read_orders_of(facts, requests).await?;
         let unknown: HashSet<(EventId, HoldId)> = facts
             .unlocked
             .iter()
@@ -123,7 +133,8 @@ impl Transaction {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = self.rows(step, sql::read_holds(self.backend, ids)).await?;
+        let statement = sql::read_holds(self.backend, ids).statement;
+        let rows = self.rows(step, statement).await?;
         Ok(held_tickets(rows))
     }
 
@@ -193,74 +204,84 @@ impl Transaction {
         facts: &mut Facts,
         requests: &[Request<'_>],
     ) -> Result<(), Failure> {
-        let (mut limited, mut holding) = (HashSet::new(), HashSet::new());
-        for request in requests {
-            let customer = (request.command.event_id, request.customer_id);
-            let is_limited = facts
-                .events
-                .get(&request.command.event_id)
-                .is_some_and(|event| event.tickets_per_customer_max.is_some());
-            match &request.command.action {
-                Action::Hold { .. } => {
-                    holding.insert(customer);
-                }
-                Action::Purchase { .. } | Action::PurchaseHold { .. } if is_limited => {
-                    holding.insert(customer);
-                }
-                Action::Purchase { .. }
-                | Action::PurchaseHold { .. }
-                | Action::ExtendHold { .. }
-                | Action::ReleaseHold { .. }
-                | Action::CancelOrder { .. } => continue,
-            }
-            if is_limited {
-                limited.insert(customer);
-            }
-        }
-        limited.retain(|customer| {
-            facts
-                .allowances
-                .get(customer)
-                .is_none_or(|it| it.owned.is_none())
-        });
-        holding.retain(|customer| {
-            facts
-                .allowances
-                .get(customer)
-                .is_none_or(|it| it.holds.is_none())
-        });
-        if !limited.is_empty() {
-            let limited: Vec<_> = limited.into_iter().collect();
-            for customer in &limited {
-                allowance(facts, *customer).owned = Some(0);
-            }
-            let statement = sql::count_owned(self.backend, &limited);
-            let rows: Vec<sql::OwnedRow> =
-                self.rows("counting what customers own", statement).await?;
-            for row in rows {
-                let owned_len = usize::try_from(row.owned_len).unwrap_or(usize::MAX);
-                allowance(facts, (row.event_id, row.customer_id)).owned = Some(owned_len);
-            }
-        }
-        if !holding.is_empty() {
-            let holding: Vec<_> = holding.into_iter().collect();
-            for customer in &holding {
-                allowance(facts, *customer).holds = Some(Vec::new());
-            }
-            let statement = sql::read_live_holds(self.backend, &holding);
-            let live: Vec<hold::Model> = self.rows("reading live holds", statement).await?;
-            for hold in live {
-                let live = LiveHold {
-                    id: hold.id,
-                    held_until: hold.held_until,
-                    tickets_len: usize::try_from(hold.tickets_len).unwrap_or(0),
-                };
-                let customer = (hold.event_id, hold.customer_id);
-                let holds = &mut allowance(facts, customer).holds;
-                holds.get_or_insert_default().push(live);
-            }
-        }
+        let step = "reading what customers have";
+        let needed = allowances_of(facts, requests);
+        let [owned, live] = self.read_together(step, needed.reads(self.backend)).await?;
+        needed.note(facts, owned.read(step)?, live.read(step)?);
         Ok(())
+    }
+}
+
+/// Customers of whom something is to be read: how many tickets they own, and which holds they have.
+pub(super) struct Allowances {
+    limited: Vec<(EventId, CustomerId)>,
+    holding: Vec<(EventId, CustomerId)>,
+}
+
+/// What is not known yet of those whose allowance matters, as far as their events are known.
+pub(super) fn allowances_of(facts: &Facts, requests: &[Request<'_>]) -> Allowances {
+    let (mut limited, mut holding) = (HashSet::new(), HashSet::new());
+    for request in requests {
+        let customer = (request.command.event_id, request.customer_id);
+        let is_limited = facts
+            .events
+            .get(&request.command.event_id)
+            .is_some_and(|event| event.tickets_per_customer_max.is_some());
+        match &request.command.action {
+            Action::Hold { .. } => {
+                holding.insert(customer);
+            }
+            Action::Purchase { .. } | Action::PurchaseHold { .. } if is_limited => {
+                holding.insert(customer);
+            }
+            Action::Purchase { .. }
+            | Action::PurchaseHold { .. }
+            | Action::ExtendHold { .. }
+            | Action::ReleaseHold { .. }
+            | Action::CancelOrder { .. } => continue,
+        }
+        if is_limited {
+            limited.insert(customer);
+        }
+    }
+    let known = |customer: &_| facts.allowances.get(customer);
+    limited.retain(|customer| known(customer).is_none_or(|it| it.owned.is_none()));
+    holding.retain(|customer| known(customer).is_none_or(|it| it.holds.is_none()));
+    Allowances {
+        limited: limited.into_iter().collect(),
+        holding: holding.into_iter().collect(),
+    }
+}
+
+impl Allowances {
+    pub(super) fn reads(&self, backend: DbBackend) -> [Option<Read>; 2] {
+        let owned = (!self.limited.is_empty()).then(|| sql::count_owned(backend, &self.limited));
+        let live = (!self.holding.is_empty()).then(|| sql::read_live_holds(backend, &self.holding));
+        [owned, live]
+    }
+
+    pub(super) fn note(self, facts: &mut Facts, owned: Vec<sql::OwnedRow>, live: Vec<hold::Model>) {
+        // Of whom nothing was found, that is what they have.
+        for customer in self.limited {
+            allowance(facts, customer).owned = Some(0);
+        }
+        for customer in self.holding {
+            allowance(facts, customer).holds = Some(Vec::new());
+        }
+        for row in owned {
+            let owned_len = usize::try_from(row.owned_len).unwrap_or(usize::MAX);
+            allowance(facts, (row.event_id, row.customer_id)).owned = Some(owned_len);
+        }
+        for hold in live {
+            let live = LiveHold {
+                id: hold.id,
+                held_until: hold.held_until,
+                tickets_len: usize::try_from(hold.tickets_len).unwrap_or(0),
+            };
+            let customer = (hold.event_id, hold.customer_id);
+            let holds = &mut allowance(facts, customer).holds;
+            holds.get_or_insert_default().push(live);
+        }
     }
 }
 

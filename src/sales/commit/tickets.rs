@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::DbBackend;
 use uuid::Uuid;
 
-use super::{Transaction, hints::Hints, targets::claimed_tickets};
+use super::{Transaction, facts::Tried, hints::Hints, targets::claimed_tickets};
 use crate::{
     entity::ticket,
     ids::{EventId, TicketId, TicketTypeId},
@@ -23,41 +23,44 @@ use crate::{
 const CLAIMS_MAX: usize = 2 * BATCH_TICKETS_MAX;
 
 impl Transaction {
-    /// Locks what can be locked without waiting, and finds out about the rest.
+    /// Locks what can be locked without waiting and was not tried, and finds out about the rest. Whether it locked anything.
     pub(super) async fn lock_tickets(
         &self,
         facts: &mut Facts,
         requests: &[Request<'_>],
         trust: Trust,
         hints: &Hints,
-    ) -> Result<(), Failure> {
+        tried: &Tried,
+    ) -> Result<bool, Failure> {
+        let step = "locking tickets";
         let claimed = claimed_tickets(facts, requests);
         if claimed.len() > CLAIMS_MAX && requests.len() > 1 {
-            return Err(Failure::too_large("locking claimed tickets"));
-        }
-        if !claimed.is_empty() {
-            let statement = sql::lock_claimed_tickets(self.backend, &claimed);
-            let rows: Vec<ticket::Model> = self.rows("locking claimed tickets", statement).await?;
-            note_locked(facts, rows);
+            return Err(Failure::too_large(step));
         }
         let mut named = named_tickets(requests);
-        if !named.is_empty() {
-            let statement = sql::lock_free_tickets(self.backend, &named);
-            let rows: Vec<ticket::Model> = self.rows("locking tickets", statement).await?;
-            note_locked(facts, rows);
+        let untried = named.iter().filter(|ticket| !tried.contains(ticket));
+        let untried: Vec<_> = untried.copied().collect();
+        let reads = [
+            (!claimed.is_empty()).then(|| sql::lock_claimed_tickets(self.backend, &claimed)),
+            (!untried.is_empty()).then(|| sql::lock_free_tickets(self.backend, &untried)),
+        ];
+        for rows in self.read_together(step, reads).await? {
+            note_locked(facts, rows.read(step)?);
         }
+        let mut has_locked = !claimed.is_empty() || !untried.is_empty();
         named.extend(claimed);
         self.read_unlocked(facts, &named).await?;
         let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();
         let mut any = any_of(requests);
         if !any.is_empty() {
+            has_locked = true;
             self.hint_at(&mut any, hints);
             self.pick(facts, &any, &named_ids, trust, hints).await?;
         }
         if trust == Trust::Owners {
             self.doubt_statuses(facts).await?;
         }
-        Ok(())
+        Ok(has_locked)
     }
 
     /// Named tickets that were not locked: not free, locked by somebody else, or not there at all.
@@ -262,7 +265,7 @@ pub(super) fn any_of(requests: &[Request<'_>]) -> Vec<sql::AnyOf> {
     wanted
 }
 
-fn note_locked(facts: &mut Facts, rows: Vec<ticket::Model>) {
+pub(super) fn note_locked(facts: &mut Facts, rows: Vec<ticket::Model>) {
     facts.locked.extend(rows.into_iter().map(|row| {
         let seat_label = seat::label(&row);
         let ticket = TicketFacts {

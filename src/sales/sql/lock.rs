@@ -5,7 +5,10 @@ use sea_orm::{
     Select, Statement, sea_query::Expr,
 };
 
-use super::pick::{TICKET_COLUMNS, bigint_array, uuid_array};
+use super::{
+    pick::{TICKET_COLUMNS, bigint_array, uuid_array},
+    together::Read,
+};
 use crate::{
     entity::{ticket, ticket_import::IS_SHOWN_SQLITE},
     ids::{EventId, TicketId},
@@ -25,6 +28,31 @@ pub fn try_gates(gates: &[i64]) -> Statement {
 pub struct GateRow {
     pub gate: i64,
     pub is_open: bool,
+}
+
+/// Passes gates and, behind them, locks free tickets as [`lock_free_tickets`] does: for each ticket, with the gate of who wants
+/// it, whether this transaction has the gate now, and the ticket if it has that too. A nil id is no ticket's.
+pub fn pass_gates_and_lock(wanted: &[(EventId, TicketId, i64)]) -> Statement {
+    let is_free = is_free(DbBackend::Postgres);
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        format!(
+            "WITH wanted AS MATERIALIZED (
+                 SELECT event_id, id, gate, pg_try_advisory_xact_lock(gate) AS is_open
+                 FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, id, gate)
+             )
+             SELECT wanted.gate, wanted.is_open, found.* FROM wanted LEFT JOIN LATERAL (
+                 SELECT {TICKET_COLUMNS} FROM tickets
+                 WHERE wanted.is_open AND tickets.event_id = wanted.event_id AND tickets.id = wanted.id AND {is_free}
+                 LIMIT 1 {SKIP_LOCKED}
+             ) AS found ON TRUE"
+        ),
+        [
+            uuid_array(wanted.iter().map(|(event, ..)| event.0)),
+            uuid_array(wanted.iter().map(|(_, ticket, _)| ticket.0)),
+            bigint_array(wanted.iter().map(|(.., gate)| *gate)),
+        ],
+    )
 }
 
 /// Waits for an advisory lock, held to the transaction's end.
@@ -52,14 +80,20 @@ pub fn set_timeouts(lock_timeout_ms: u128, statement_timeout_ms: u128) -> Statem
 ///
 /// Any other is left alone: locking it would write to its row, and in a burst most buyers want a ticket that is sold; and
 /// who wants a ticket that somebody holds must not be in the holder's way.
-pub fn lock_free_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Statement {
-    one_by_one(backend, wanted, &is_free(backend), SKIP_LOCKED)
+pub fn lock_free_tickets(backend: DbBackend, wanted: &[(EventId, TicketId)]) -> Read {
+    Read {
+        statement: one_by_one(backend, wanted, &is_free(backend), SKIP_LOCKED),
+        columns: TICKET_COLUMNS,
+    }
 }
 
 /// Those of these tickets that can be locked without waiting, locked, whatever their status: they are the holder's or the
 /// owner's who asks.
-pub fn lock_claimed_tickets(backend: DbBackend, claimed: &[(EventId, TicketId)]) -> Statement {
-    one_by_one(backend, claimed, "TRUE", SKIP_LOCKED)
+pub fn lock_claimed_tickets(backend: DbBackend, claimed: &[(EventId, TicketId)]) -> Read {
+    Read {
+        statement: one_by_one(backend, claimed, "TRUE", SKIP_LOCKED),
+        columns: TICKET_COLUMNS,
+    }
 }
 
 /// The tickets of these ids as they were last committed.

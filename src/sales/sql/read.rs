@@ -7,6 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::together::Read;
 use crate::{
     entity::{event, hold, order, order_item},
     ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
@@ -24,7 +25,7 @@ use crate::{
 pub fn read_catalogue(
     backend: DbBackend,
     wanted: impl Iterator<Item = (EventId, Option<TicketTypeId>)>,
-) -> Statement {
+) -> Read {
     // No type has the nil id, and the driver's arrays have no nulls.
     let wanted =
         wanted.map(|(event, ticket_type)| (event.0, ticket_type.map_or(Uuid::nil(), |id| id.0)));
@@ -42,7 +43,7 @@ pub fn read_catalogue(
         "ticket_types",
         "ticket_types.event_id = wanted.event_id AND ticket_types.id = wanted.ticket_type_id",
     );
-    Statement::from_sql_and_values(
+    let statement = Statement::from_sql_and_values(
         backend,
         format!(
             "WITH wanted (event_id, ticket_type_id) AS ({source})
@@ -53,7 +54,12 @@ pub fn read_catalogue(
              FROM wanted LEFT JOIN {events} LEFT JOIN {types}"
         ),
         values,
-    )
+    );
+    Read {
+        statement,
+        columns: "now, id, status, currency, sales_open_at, sales_close_at, tickets_per_order_max, tickets_per_customer_max, \
+                  held_per_customer_max, hold_secs, hold_secs_max, cancellable_until, ticket_type_id, ticket_type_name, price_minor",
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -84,11 +90,11 @@ pub struct CatalogueRow {
 /// the order of the text.
 fn look_up(
     backend: DbBackend,
-    (table, columns): (&str, &str),
+    (table, columns): (&str, &'static str),
     keys: &[(&str, Kind)],
     rows: Vec<Vec<Value>>,
     (condition, limit): (&str, usize),
-) -> Statement {
+) -> Read {
     let kinds: Vec<Kind> = keys.iter().map(|(_, kind)| *kind).collect();
     let (source, values) = bulk::rows_source(backend, &kinds, rows);
     let names: Vec<&str> = keys.iter().map(|(name, _)| *name).collect();
@@ -113,11 +119,14 @@ fn look_up(
             names.join(", ")
         ),
     };
-    Statement::from_sql_and_values(backend, sql, values)
+    Read {
+        statement: Statement::from_sql_and_values(backend, sql, values),
+        columns,
+    }
 }
 
 /// The idempotency keys of these that are bound.
-pub fn read_keys(backend: DbBackend, keys: &[(EventId, CustomerId, String)]) -> Statement {
+pub fn read_keys(backend: DbBackend, keys: &[(EventId, CustomerId, String)]) -> Read {
     let rows = keys
         .iter()
         .map(|(event, customer, key)| vec![event.0.into(), customer.0.into(), key.clone().into()])
@@ -171,7 +180,7 @@ const HOLD_COLUMNS: &str = "event_id, id, customer_id, status, held_until, exten
 
 /// Holds as they stand now: the time, and each hold once for each ticket that names it, or once without one, in the order
 /// of their ids. In a single statement, so that a ticket that is given back meanwhile is not missed.
-pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
+pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Read {
     let ids = pairs(ids.iter().map(|(event, hold)| (event.0, hold.0)));
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], ids);
     let now = clock(backend);
@@ -188,7 +197,7 @@ pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
         ),
         _ => format!("JOIN holds ON {hold} LEFT JOIN tickets ON {held}"),
     };
-    Statement::from_sql_and_values(
+    let statement = Statement::from_sql_and_values(
         backend,
         format!(
             "WITH wanted (event_id, id) AS ({source})
@@ -198,7 +207,12 @@ pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Statement {
              ORDER BY holds.id, tickets.id"
         ),
         values,
-    )
+    );
+    Read {
+        statement,
+        columns: "as_of, event_id, id, customer_id, status, held_until, extendable_until, tickets_len, order_id, created_at, \
+                  ticket_id",
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -237,14 +251,14 @@ impl From<StandingRow> for HeldTickets {
 }
 
 /// How many tickets each of these customers owns of the event. Counted for one after the other, as in [`look_up`].
-pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Statement {
+pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Read {
     let rows = pairs(
         customers
             .iter()
             .map(|(event, customer)| (event.0, customer.0)),
     );
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
-    Statement::from_sql_and_values(
+    let statement = Statement::from_sql_and_values(
         backend,
         format!(
             "WITH wanted (event_id, customer_id) AS ({source})
@@ -258,7 +272,11 @@ pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> S
              FROM wanted"
         ),
         values,
-    )
+    );
+    Read {
+        statement,
+        columns: "event_id, customer_id, owned_len",
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -270,7 +288,7 @@ pub struct OwnedRow {
 
 /// The holds of these customers that are alive when this is read, which is before the time by which they are judged. That
 /// time itself may be an earlier batch's here, long ago: a customer may have had more holds since than are read at once.
-pub fn read_live_holds(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Statement {
+pub fn read_live_holds(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Read {
     let now = match backend {
         // Unlike the clock's own, it can be looked up in an index.
         DbBackend::Postgres => "statement_timestamp()",

@@ -1,7 +1,7 @@
 //! The statements that write. Each names its rows by their keys, and the caller counts them.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbBackend, FromQueryResult, Statement, Value, Values};
+use sea_orm::{DbBackend, Statement};
 
 use crate::{
     counts::Deltas,
@@ -10,44 +10,6 @@ use crate::{
     sales::decide::CancelledItem,
     store::bulk::{self, Kind},
 };
-
-/// Several writes as one statement, for PostgreSQL: each works on the database as it was before all of them, so that no two
-/// may touch the same row. It answers with one [`TouchedRow`].
-pub fn at_once(writes: Vec<Statement>) -> Statement {
-    let mut values: Vec<Value> = Vec::new();
-    let (mut parts, mut counts) = (Vec::new(), Vec::new());
-    for (n, write) in writes.into_iter().enumerate() {
-        let sql = renumbered(&write.sql, values.len());
-        parts.push(format!("w{n} AS ({sql} RETURNING 1)"));
-        counts.push(format!("(SELECT count(*) FROM w{n})"));
-        values.extend(write.values.into_iter().flat_map(|Values(values)| values));
-    }
-    let sql = format!(
-        "WITH {} SELECT ARRAY[{}] AS touched",
-        parts.join(", "),
-        counts.join(", ")
-    );
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
-}
-
-/// How many rows each write touched, in the order in which they were given.
-#[derive(FromQueryResult)]
-pub struct TouchedRow {
-    pub touched: Vec<i64>,
-}
-
-/// The statement with its parameters counted from after `offset`. Our statements have a `$` for nothing else.
-fn renumbered(sql: &str, offset: usize) -> String {
-    let mut pieces = sql.split('$');
-    let mut renumbered = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, rest) = piece.split_at(digits);
-        let number: usize = number.parse().expect("a parameter has a number");
-        renumbered.push_str(&format!("${}{rest}", number + offset));
-    }
-    renumbered
-}
 
 /// Marks tickets sold.
 pub fn mark_sold(backend: DbBackend, tickets: &[(EventId, TicketId)]) -> Statement {
