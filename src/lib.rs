@@ -3,7 +3,7 @@
 //! # The way of one sale
 //! ```text
 //! resolver ──command──▶ desk (bounded queue) ──batch──▶ one transaction ──outcome──▶ reply slot
-//!                                                       gate · keys · lock · read · decide · write · commit
+//!                                                       gate · lock · read · decide · write · commit
 //! ```
 //! Read it in this order: [`graphql`]`/purchase.rs` turns the input into a command; [`sales`] hands it to
 //! `sales/desk.rs`, which gathers a batch; `sales/commit.rs` takes the batch through its one transaction, and

@@ -1,8 +1,7 @@
 //! Selling: the only writer of a ticket's status.
 //!
 //! A purchase is read in this order: the resolver makes a [`Command`] and calls [`Sales::carry_out`]; [`desk`] gathers it
-//! with others into a batch; [`commit`] takes the batch through one transaction (gate, keys, lock, read, decide, write,
-//! commit), in which [`decide`] says who gets what; what somebody else's lock keeps from being settled goes to
+//! with others into a batch; [`commit`] takes the batch through one transaction (gate, lock, read, decide, write, commit), in which [`decide`] says who gets what; what somebody else's lock keeps from being settled goes to
 //! [`waiting`]. A task of the desk owns the transaction; a request owns only its reply slot.
 //!
 //! What staff ask for in bulk ([`cancel_event`], [`block`]) goes through transactions of its own, [`staff`]; what a server

@@ -1,12 +1,13 @@
-//! The one transaction of a sale: gate, keys, lock, read, decide, write, commit.
+//! The one transaction of a sale: gate, lock, read, decide, write, commit.
 //!
 //! A whole batch goes through it together, and it never waits for somebody else: a gate or a row that is taken makes its
 //! command leave the batch ([`Settled::Blocked`]). A command that was blocked goes through the same transaction with one
 //! wait in front, [`Transaction::wait_for`], in which it holds nothing that a batch could be waiting for. So there is no
 //! deadlock: only those in front of the gates wait, for rows in the order of their ids, and all after it is a try.
 //!
-//! READ COMMITTED, so that each statement sees what was committed before it began: the keys are read after the gate and
-//! the events after the locks in statements of their own. On SQLite `BEGIN IMMEDIATE` stands for all locks.
+//! READ COMMITTED, so that each statement sees what was committed before it began: what stands behind the gates, and the
+//! events, are read in statements after them and after the locks. Each statement is a round trip in which the locks are
+//! held, so that what can be asked together is. On SQLite `BEGIN IMMEDIATE` stands for all locks.
 
 mod facts;
 mod gates;
@@ -251,6 +252,9 @@ impl Transaction {
     }
 
     /// Everything up to the commit, and whether there is anything to commit.
+    ///
+    /// A batch of purchases of named tickets is three statements: gates with locks, what is read, what is written. Where what
+    /// stands behind the gates decides what is locked, the locks, and what must be read after them, come between.
     async fn attempt(
         &self,
         requests: &[Request<'_>],

@@ -1,4 +1,4 @@
-//! What a batch must know before it is decided: its gates, its keys, and what its tickets rest on.
+//! What a batch must know before it is decided: its gates, what stands behind them, and what its tickets rest on.
 //!
 //! The order in which these are called is [`super`]'s. Nothing here waits for somebody else, and nothing is written.
 
