@@ -35,10 +35,10 @@ impl Config {
     /// # Errors
     /// When two options contradict each other; the text is for the operator.
     pub fn check(&self) -> Result<(), String> {
-        if self.http.request_timeout_ms <= self.desk.sale_deadline_ms {
+        if self.http.answer_within() <= Duration::from_millis(self.desk.sale_deadline_ms) {
             return Err(format!(
-                "--request-timeout-ms ({}) must be more than --sale-deadline-ms ({}), or a sale could not say what \
-                 became of it",
+                "nine tenths of --request-timeout-ms ({}) must be more than --sale-deadline-ms ({}), or a sale could not \
+                 say what became of it",
                 self.http.request_timeout_ms, self.desk.sale_deadline_ms
             ));
         }
@@ -212,6 +212,14 @@ pub struct HttpConfig {
         value_name = "MS",
         default_value = "15000", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub shutdown_ms: u64,
+}
+
+impl HttpConfig {
+    /// What a request has from the moment it is read to its answer: its fields are given up one by one before it is given
+    /// up as a whole, and the rest of its time is for reading it.
+    pub fn answer_within(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms).mul_f64(0.9)
+    }
 }
 
 /// How the server writes its log, to standard error.

@@ -60,6 +60,11 @@ impl Fault {
         )
     }
 
+    /// Whether the database ended the statement at its `statement_timeout`. It is within reach, but slow.
+    pub fn is_timed_out(&self) -> bool {
+        self.database_code().as_deref() == Some(QUERY_CANCELED)
+    }
+
     /// Whether the database refused the write because of the unique index or constraint of this name.
     ///
     /// SQLite names the columns instead of the constraint: `columns` is its text, as in `events.slug`.
@@ -73,6 +78,9 @@ impl Fault {
         })
     }
 }
+
+/// PostgreSQL's code for a statement that was ended from outside, or by its timeout.
+const QUERY_CANCELED: &str = "57014";
 
 /// Connection exceptions, insufficient resources and operator intervention (PostgreSQL's appendix A): the last words of
 /// a session that somebody ended, or of a server that takes no more of them. SQLite's codes are shorter.

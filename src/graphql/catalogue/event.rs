@@ -12,7 +12,7 @@ use crate::{
     catalogue::{self, is_on_sale},
     entity::event,
     graphql::{
-        caller, domain,
+        caller, deadline, domain,
         fault::Code,
         global_id::GlobalId,
         loaders::{TypesOf, load},
@@ -221,7 +221,8 @@ impl Event {
         let page = page::read(first, after, last, before)?;
         let filter = filter.unwrap_or_default().read(self.0.id)?;
         let store = &domain(ctx).store;
-        let slice = catalogue::tickets_page(store, caller(ctx), self.0.id, &filter, &page).await?;
+        let tickets = catalogue::tickets_page(store, caller(ctx), self.0.id, &filter, &page);
+        let slice = deadline::read(ctx, tickets).await?;
         Ok(page::connection(slice, |row| row.id, Ticket::from))
     }
 }
