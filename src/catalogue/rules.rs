@@ -99,6 +99,9 @@ pub(super) fn time_zone(name: &str) -> Checked<()> {
 }
 
 /// The instant as exact as the databases keep it.
+///
+/// # Errors
+/// A plain sentence, when no database orders it: PostgreSQL knows fewer years than a client can write, SQLite orders text.
 pub fn instant(at: DateTime<Utc>) -> Checked<DateTime<Utc>> {
     if YEARS.contains(&at.year()) {
         Ok(crate::time::to_micros(at))

@@ -19,6 +19,7 @@ mod copies;
 mod counts;
 mod database;
 mod demo;
+mod errors;
 mod faults;
 mod folding;
 mod hall;

@@ -60,7 +60,13 @@ pub fn without_echo(message: &str) -> String {
 
 /// The document is well-formed, but a value in it or in its variables is not one of its type.
 pub fn is_about_a_value(message: &str) -> bool {
-    message.starts_with("Invalid value for argument")
+    [
+        "Invalid value for argument",
+        "Expected input type",
+        "Failed to parse",
+    ]
+    .iter()
+    .any(|beginning| message.starts_with(beginning))
 }
 
 fn shortened(text: &str, len_max: usize) -> String {
