@@ -18,6 +18,7 @@ mod catalogue;
 mod copies;
 mod counts;
 mod database;
+mod deadlines;
 mod demo;
 mod errors;
 mod faults;
@@ -41,6 +42,7 @@ mod staff;
 mod statements;
 mod storefront;
 mod terms;
+mod values;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");
