@@ -196,8 +196,8 @@ pub struct HttpConfig {
     )]
     pub connections: NonZeroUsize,
 
-    /// Milliseconds after which a request is given up. Longer than --sale-deadline-ms, so that a sale says itself what
-    /// became of it
+    /// Milliseconds after which a request is given up; its fields are given up one by one after nine tenths of it. Longer
+    /// than --sale-deadline-ms by a ninth at least, so that a sale says itself what became of it
     #[arg(
         long,
         env = "ROWLOCK_REQUEST_TIMEOUT_MS",
@@ -250,4 +250,29 @@ pub struct LogConfig {
 pub enum LogFormat {
     Pretty,
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+
+    use super::Config;
+
+    fn config(arguments: &[&str]) -> Config {
+        let command = Config::augment_args(clap::Command::new("rowlock"));
+        let arguments = [&["rowlock"], arguments].concat();
+        Config::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn a_request_has_more_time_than_its_sale() {
+        assert_eq!(config(&[]).check(), Ok(()));
+        let with = |request, sale| {
+            config(&["--request-timeout-ms", request, "--sale-deadline-ms", sale]).check()
+        };
+        assert_eq!(with("1000", "899"), Ok(()));
+        for (request, sale) in [("1000", "900"), ("1000", "1000"), ("500", "8000")] {
+            assert!(with(request, sale).is_err(), "{request} {sale}");
+        }
+    }
 }
