@@ -32,7 +32,9 @@ fn request() -> Request {
 async fn open(file: &std::path::Path) -> Schema {
     let url = DatabaseUrl::sqlite_file(file);
     migrate::up(&url).await.expect("the file is new");
-    let store = Store::connect(&url, 1).await.expect("the file is there");
+    let store = Store::connect(&url, 1, Duration::from_secs(1))
+        .await
+        .expect("the file is there");
     let store = Arc::new(store);
     let limits = Limits {
         queue_len_max: 1,

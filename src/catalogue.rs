@@ -44,6 +44,7 @@ pub use self::{
     },
     organizers::organizers_by_ids,
     remove_tickets::{RemoveTicketsCode, TICKETS_PER_REMOVAL_MAX, remove_tickets},
+    rules::instant,
     search::{SEARCH_LEN_MAX, SEARCH_WORDS_MAX, SEARCHED_DESCRIPTION_LEN, Words},
     seats::{
         AddSeatsCode, LABEL_LEN_MAX, ROWS_PER_CALL_MAX, SEAT_NUMBER_MAX, SEATS_PER_CALL_MAX,

@@ -35,10 +35,10 @@ impl Config {
     /// # Errors
     /// When two options contradict each other; the text is for the operator.
     pub fn check(&self) -> Result<(), String> {
-        if self.http.request_timeout_ms <= self.desk.sale_deadline_ms {
+        if self.http.answer_within() <= Duration::from_millis(self.desk.sale_deadline_ms) {
             return Err(format!(
-                "--request-timeout-ms ({}) must be more than --sale-deadline-ms ({}), or a sale could not say what \
-                 became of it",
+                "nine tenths of --request-timeout-ms ({}) must be more than --sale-deadline-ms ({}), or a sale could not \
+                 say what became of it",
                 self.http.request_timeout_ms, self.desk.sale_deadline_ms
             ));
         }
@@ -196,8 +196,8 @@ pub struct HttpConfig {
     )]
     pub connections: NonZeroUsize,
 
-    /// Milliseconds after which a request is given up. Longer than --sale-deadline-ms, so that a sale says itself what
-    /// became of it
+    /// Milliseconds after which a request is given up; its fields are given up one by one after nine tenths of it. Longer
+    /// than --sale-deadline-ms by a ninth at least, so that a sale says itself what became of it
     #[arg(
         long,
         env = "ROWLOCK_REQUEST_TIMEOUT_MS",
@@ -212,6 +212,14 @@ pub struct HttpConfig {
         value_name = "MS",
         default_value = "15000", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub shutdown_ms: u64,
+}
+
+impl HttpConfig {
+    /// What a request has from the moment it is read to its answer: its fields are given up one by one before it is given
+    /// up as a whole, and the rest of its time is for reading it.
+    pub fn answer_within(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms).mul_f64(0.9)
+    }
 }
 
 /// How the server writes its log, to standard error.
@@ -242,4 +250,29 @@ pub struct LogConfig {
 pub enum LogFormat {
     Pretty,
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, FromArgMatches};
+
+    use super::Config;
+
+    fn config(arguments: &[&str]) -> Config {
+        let command = Config::augment_args(clap::Command::new("rowlock"));
+        let arguments = [&["rowlock"], arguments].concat();
+        Config::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn a_request_has_more_time_than_its_sale() {
+        assert_eq!(config(&[]).check(), Ok(()));
+        let with = |request, sale| {
+            config(&["--request-timeout-ms", request, "--sale-deadline-ms", sale]).check()
+        };
+        assert_eq!(with("1000", "899"), Ok(()));
+        for (request, sale) in [("1000", "900"), ("1000", "1000"), ("500", "8000")] {
+            assert!(with(request, sale).is_err(), "{request} {sale}");
+        }
+    }
 }

@@ -60,6 +60,13 @@ impl Fault {
         )
     }
 
+    /// Whether the database ended the statement at its `statement_timeout`, or at its `lock_timeout`. It is within reach,
+    /// but slow.
+    pub fn is_timed_out(&self) -> bool {
+        self.database_code()
+            .is_some_and(|code| TIMED_OUT.contains(&code.as_str()))
+    }
+
     /// Whether the database refused the write because of the unique index or constraint of this name.
     ///
     /// SQLite names the columns instead of the constraint: `columns` is its text, as in `events.slug`.
@@ -73,6 +80,10 @@ impl Fault {
         })
     }
 }
+
+/// PostgreSQL's codes for a statement that was ended by its timeout, `query_canceled`, and for one that got no lock in
+/// time, `lock_not_available`.
+const TIMED_OUT: [&str; 2] = ["57014", "55P03"];
 
 /// Connection exceptions, insufficient resources and operator intervention (PostgreSQL's appendix A): the last words of
 /// a session that somebody ended, or of a server that takes no more of them. SQLite's codes are shorter.

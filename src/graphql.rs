@@ -7,6 +7,7 @@
 mod answer;
 mod audit;
 mod catalogue;
+mod deadline;
 mod desk;
 mod documents;
 mod engine;
@@ -31,10 +32,7 @@ use async_graphql::{
 };
 use chrono::{DateTime, Utc};
 
-pub use self::{
-    documents::Documents,
-    engine::{Answer, Engine},
-};
+pub use self::{answer::Answer, documents::Documents, engine::Engine};
 
 use self::{
     catalogue::{Event, Ticket},

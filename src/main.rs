@@ -281,7 +281,7 @@ async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
     config.check()?;
     let url = database_url(&config.database)?;
     let tokens = tokens(&config.tokens)?;
-    let store = Arc::new(Store::connect(&url, config.database.database_connections).await?);
+    let store = Arc::new(connect(&url, config).await?);
     store.require_durable().await?;
     if !migrate::is_current(store.reader()).await? {
         return Err("the database's schema is not up to date; run: rowlock migrate up".into());
@@ -289,6 +289,12 @@ async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
     let app = open(config, store, tokens).await?;
     let listener = listen(config).await?;
     serve(listener, app, "").await
+}
+
+async fn connect(url: &DatabaseUrl, config: &Config) -> Result<Store, Failure> {
+    let connections = config.database.database_connections;
+    // Nobody waits for a statement longer than for the answer that it is for.
+    Ok(Store::connect(url, connections, config.http.answer_within()).await?)
 }
 
 async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> {
@@ -307,7 +313,7 @@ async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> 
         demo::forget(&url).await?;
     }
     migrate::up(&url).await?;
-    let store = Arc::new(Store::connect(&url, config.database.database_connections).await?);
+    let store = Arc::new(connect(&url, &config).await?);
     let app = open(&config, store, tokens).await?;
     demo::fill(&app.domain, &app.tokens).await?;
     let address = listener.local_addr()?;
@@ -367,7 +373,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
     let domain = Domain { store, sales };
-    let engine = Engine::new(domain.clone());
+    let engine = Engine::new(domain.clone(), config.http.answer_within());
     Ok(App {
         engine: Arc::new(engine),
         domain,

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 pub use self::{
@@ -147,15 +147,23 @@ impl Sales {
         let room = Arc::clone(&self.room)
             .try_acquire_many_owned(excess)
             .map_err(|_| SaleFault::Overloaded)?;
-        let (entry, answer) = Entry::new(command, Instant::now() + self.limits.deadline, room);
+        let deadline = Instant::now() + self.limits.deadline;
+        let (entry, place, mut answer) = Entry::new(command, deadline, room);
         self.queue
             .try_send(entry)
             .map_err(|refused| match refused {
                 mpsc::error::TrySendError::Full(_) => SaleFault::Overloaded,
                 mpsc::error::TrySendError::Closed(_) => SaleFault::Unavailable,
             })?;
+        let reply = match timeout_at(deadline, &mut answer).await {
+            Ok(reply) => reply,
+            // The desk is at a batch that takes long: what has not begun need not wait for it.
+            Err(_) if place.withdraw() => return Err(SaleFault::Overloaded),
+            // What has begun runs to its end.
+            Err(_) => answer.await,
+        };
         // The desk drops a slot only when it breaks down with the command in hand.
-        answer.await.unwrap_or(Err(SaleFault::OutcomeUnknown))
+        reply.unwrap_or(Err(SaleFault::OutcomeUnknown))
     }
 
     /// Takes no new commands; [`Self::ended`] tells when those it has are answered. The upkeep is left to others at once.

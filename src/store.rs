@@ -37,10 +37,13 @@ const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Readers beside SQLite's one writer.
 const SQLITE_READERS: u32 = 4;
 
-/// The sessions of the catalogue and of reading: nothing there may take longer than a person waits.
+/// How long a statement of a command line's own reading may take.
+const COMMAND_STATEMENT_MAX: Duration = Duration::from_secs(30);
+
+/// The sessions of the catalogue and of reading. Whoever connects says how long a statement may take there: no longer than
+/// somebody waits for its answer.
 const READING_SESSION: &[(&str, &str)] = &[
     ("lock_timeout", "5s"),
-    ("statement_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "10s"),
 ];
 
@@ -201,12 +204,19 @@ pub struct Store {
 }
 
 impl Store {
+    /// A statement of the catalogue or of a reader that takes longer than `statement_max` is ended by PostgreSQL; SQLite
+    /// has no such bound, and whoever reads there waits no longer.
+    ///
     /// # Errors
     /// When the database cannot be reached or, for SQLite, another process writes to it.
-    pub async fn connect(url: &DatabaseUrl, connections_max: u32) -> Result<Self, StoreError> {
+    pub async fn connect(
+        url: &DatabaseUrl,
+        connections_max: u32,
+        statement_max: Duration,
+    ) -> Result<Self, StoreError> {
         match url.backend {
             DbBackend::Postgres => {
-                let pool = connect_postgres(url, connections_max, READING_SESSION).await?;
+                let pool = connect_reading(url, connections_max, statement_max).await?;
                 Ok(Self {
                     url: url.clone(),
                     reader: pool.clone(),
@@ -236,7 +246,7 @@ impl Store {
     /// When the database cannot be reached.
     pub async fn connect_reader(url: &DatabaseUrl) -> Result<DatabaseConnection, StoreError> {
         match url.backend {
-            DbBackend::Postgres => connect_postgres(url, 1, READING_SESSION).await,
+            DbBackend::Postgres => connect_reading(url, 1, COMMAND_STATEMENT_MAX).await,
             _ => connect_sqlite(url, 1, read_only).await,
         }
     }
@@ -417,10 +427,32 @@ async fn connect_postgres(
     if session == SALES_SESSION {
         options.acquire_timeout(SALES_ACQUIRE_TIMEOUT);
     }
+    open_postgres(options, session, None).await
+}
+
+async fn connect_reading(
+    url: &DatabaseUrl,
+    connections_max: u32,
+    statement_max: Duration,
+) -> Result<DatabaseConnection, StoreError> {
+    let mut options = options(url, connections_max);
+    // Nobody waits for a connection longer than for a statement.
+    options.acquire_timeout(ACQUIRE_TIMEOUT.min(statement_max));
+    open_postgres(options, READING_SESSION, Some(statement_max)).await
+}
+
+async fn open_postgres(
+    mut options: ConnectOptions,
+    session: &'static [(&'static str, &'static str)],
+    statement_max: Option<Duration>,
+) -> Result<DatabaseConnection, StoreError> {
     options.map_sqlx_postgres_opts(move |options| {
+        let bound =
+            statement_max.map(|max| ("statement_timeout", format!("{}ms", max.as_millis())));
         options
             .application_name("rowlock")
             .options(session.iter().copied())
+            .options(bound)
     });
     Database::connect(options)
         .await

@@ -32,7 +32,7 @@ pub const PRICE_MINOR_MAX: i64 = 1_000_000_000_000;
 /// SQLite orders instants by their text, which is the order of time only for years of four digits.
 const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
 
-pub(super) type Checked<T> = Result<T, String>;
+pub type Checked<T> = Result<T, String>;
 
 /// Lower-case words of letters and digits with single hyphens between, as in `hamlet-2026`.
 pub(super) fn slug(slug: &str) -> Checked<()> {
@@ -99,7 +99,10 @@ pub(super) fn time_zone(name: &str) -> Checked<()> {
 }
 
 /// The instant as exact as the databases keep it.
-pub(super) fn instant(at: DateTime<Utc>) -> Checked<DateTime<Utc>> {
+///
+/// # Errors
+/// A plain sentence, when no database orders it: PostgreSQL knows fewer years than a client can write, SQLite orders text.
+pub fn instant(at: DateTime<Utc>) -> Checked<DateTime<Utc>> {
     if YEARS.contains(&at.year()) {
         Ok(crate::time::to_micros(at))
     } else {

@@ -1,11 +1,76 @@
 //! What an answer looks like after the engine has made it.
+//!
+//! The engine answers the fields of an object in the order in which they were ready, leaves out those that failed where
+//! null is not allowed, and says what is wrong in its own way, with as much of the client's text as there is. Here the
+//! answer becomes what the specification says: keys in the order of the selection, nulls where they belong, and errors
+//! that are coded, short and few. Knows nothing of transports: each gets the same answer.
 
-use async_graphql::{Response, ServerError};
+mod message;
+mod nulls;
+mod shape;
+mod types;
 
+use async_graphql::{Response, ServerError, Value, indexmap::IndexMap};
+
+pub use self::{shape::Shape, types::Types};
 use super::fault::Code;
 
-/// Codes every error, and tells with it which request it is about.
-pub fn complete(response: &mut Response, request_id: Option<&str>) {
+/// Errors of one answer; what a hundred fields of a list say is no more than what the first ones say.
+const ERRORS_MAX: usize = 10;
+
+/// Places in the document that one error points at.
+const LOCATIONS_MAX: usize = 4;
+
+/// What became of a request.
+pub struct Answer {
+    pub response: Response,
+    /// False for a request error: nothing was executed, and there is no data, not even null.
+    pub is_executed: bool,
+}
+
+impl Answer {
+    /// The answer to a document that does not parse.
+    pub fn unparsed(mut error: ServerError, request_id: Option<&str>) -> Self {
+        error.message = message::of_parser(&error.message);
+        let error = with_code(error, Code::GraphqlParseFailed);
+        let mut response = Response::from_errors(vec![error]);
+        complete(&mut response, request_id);
+        Self {
+            response,
+            is_executed: false,
+        }
+    }
+
+    /// The engine's answer to a document of this shape.
+    pub fn of_engine(
+        mut response: Response,
+        shape: &Shape,
+        types: &Types,
+        request_id: Option<&str>,
+    ) -> Self {
+        // Whatever fails in a field has a path; what fails before has none, and leaves no data.
+        let is_executed = response.is_ok()
+            || response.data != Value::Null
+            || response.errors.iter().any(|error| !error.path.is_empty());
+        if is_executed {
+            if response.is_ok() && response.data == Value::Null {
+                // The engine's word for an object without fields, as when all of them are skipped.
+                response.data = Value::Object(IndexMap::new());
+            }
+            nulls::propagate(&mut response.data, &response.errors, shape, types);
+            shape.arrange(&mut response.data);
+        }
+        complete(&mut response, request_id);
+        Self {
+            response,
+            is_executed,
+        }
+    }
+}
+
+/// Codes every error, bounds it, and tells with it which request it is about.
+fn complete(response: &mut Response, request_id: Option<&str>) {
+    response.errors.truncate(ERRORS_MAX);
     for error in &mut response.errors {
         complete_error(error, request_id);
     }
@@ -14,9 +79,16 @@ pub fn complete(response: &mut Response, request_id: Option<&str>) {
 /// The engine's own errors have no code: before execution the document was wrong, during it a value was.
 fn complete_error(error: &mut ServerError, request_id: Option<&str>) {
     let is_executing = !error.path.is_empty();
+    let is_ours = error
+        .extensions
+        .as_ref()
+        .is_some_and(|extensions| extensions.get("code").is_some());
+    error.locations.truncate(LOCATIONS_MAX);
+    error.message = message::one_line(&error.message);
     let extensions = error.extensions.get_or_insert_default();
-    if extensions.get("code").is_none() {
-        let code = if is_executing {
+    if !is_ours {
+        error.message = message::without_echo(&error.message);
+        let code = if is_executing || message::is_about_a_value(&error.message) {
             Code::BadUserInput
         } else {
             Code::GraphqlValidationFailed
@@ -27,3 +99,12 @@ fn complete_error(error: &mut ServerError, request_id: Option<&str>) {
         extensions.set("requestId", id);
     }
 }
+
+fn with_code(mut error: ServerError, code: Code) -> ServerError {
+    let extensions = error.extensions.get_or_insert_default();
+    extensions.set("code", code.as_str());
+    error
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use async_graphql::{
 };
 
 use super::{
-    caller, domain,
+    caller, deadline, domain,
     global_id::GlobalId,
     loaders::{BySlug, load},
     page::{self, Cursor},
@@ -82,7 +82,8 @@ impl CatalogueQuery {
     ) -> Result<Connection<Cursor<EventKey>, Event>> {
         let page = page::read(first, after, last, before)?;
         let filter = filter.unwrap_or_default().read(search)?;
-        let slice = catalogue::events_page(&domain(ctx).store, caller(ctx), &filter, &page).await?;
+        let events = catalogue::events_page(&domain(ctx).store, caller(ctx), &filter, &page);
+        let slice = deadline::read(ctx, events).await?;
         Ok(page::connection(
             slice,
             |row| EventKey {

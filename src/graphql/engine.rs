@@ -1,28 +1,36 @@
 //! The one way from a request to its answer, whatever transport it came by: what is checked here is checked everywhere.
 
-use async_graphql::{Request, Response, Value};
+use std::time::Duration;
 
-use super::{Domain, Loaders, Schema, answer, documents::Documents, schema};
+use async_graphql::{Request, ServerError};
+use tokio::time::Instant;
+
+use super::{
+    Domain, Loaders, Schema,
+    answer::{Answer, Shape, Types},
+    deadline::Deadline,
+    documents::Documents,
+    schema,
+};
 use crate::auth::Caller;
 
 /// A schema that answers.
 pub struct Engine {
     schema: Schema,
     documents: Documents,
-}
-
-/// What became of a request.
-pub struct Answer {
-    pub response: Response,
-    /// False for a request error: nothing was executed, and there is no data, not even null.
-    pub is_executed: bool,
+    types: Types,
+    answer_within: Duration,
 }
 
 impl Engine {
-    pub fn new(domain: Domain) -> Self {
+    /// A field that has not got its value within `answer_within` of its request is given up.
+    pub fn new(domain: Domain, answer_within: Duration) -> Self {
+        let schema = schema(domain);
         Self {
-            schema: schema(domain),
+            types: Types::of(&schema.sdl()),
+            schema,
             documents: Documents::default(),
+            answer_within,
         }
     }
 
@@ -33,14 +41,25 @@ impl Engine {
         caller: Caller,
         request_id: Option<&str>,
     ) -> Answer {
+        let deadline = Deadline(Instant::now() + self.answer_within);
         self.documents.prepare(&mut request);
-        let request = request.data(Loaders::default()).data(caller);
-        let mut response = self.schema.execute(request).await;
-        answer::complete(&mut response, request_id);
-        let is_executed = response.is_ok() || response.data != Value::Null;
-        Answer {
-            response,
-            is_executed,
-        }
+        let shape = match self.shape(&mut request) {
+            Ok(shape) => shape,
+            Err(error) => return Answer::unparsed(error, request_id),
+        };
+        let request = request.data(Loaders::default()).data(caller).data(deadline);
+        let response = self.schema.execute(request).await;
+        Answer::of_engine(response, &shape, &self.types, request_id)
+    }
+
+    /// The engine takes the document with it, so that its shape is read before.
+    fn shape(&self, request: &mut Request) -> Result<Shape, ServerError> {
+        let variables = std::mem::take(&mut request.variables);
+        let operation = request.operation_name.clone();
+        let shape = request
+            .parsed_query()
+            .map(|document| Shape::of(document, operation.as_deref(), &variables, &self.types));
+        request.variables = variables;
+        shape
     }
 }

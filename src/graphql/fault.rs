@@ -10,7 +10,9 @@ use crate::{auth::Denial, fault::Fault, sales::RETRY_AFTER_SECS};
 pub enum Code {
     /// The request is not GraphQL over HTTP: not JSON, or not of its shape.
     BadRequest,
-    /// The document does not parse or does not fit the schema.
+    /// The document does not parse.
+    GraphqlParseFailed,
+    /// The document does not fit the schema.
     GraphqlValidationFailed,
     /// An argument is not what it should be, such as an id that is no id.
     BadUserInput,
@@ -28,9 +30,10 @@ pub enum Code {
     UnsupportedMediaType,
     /// Too many wait already: nothing happened, come back after `extensions.retryAfter` seconds.
     Overloaded,
-    /// The request took too long and was given up; a query may be repeated, a write has an idempotency key.
+    /// The field, or the whole request, took too long and was given up: a query may be repeated.
     Timeout,
-    /// The connection to the database was lost while a sale was being committed: repeat with the same key.
+    /// A write took too long, or the connection was lost while it was being committed: it may have happened. Repeat it with
+    /// the same idempotency key, or read what became of it.
     OutcomeUnknown,
     /// The database is out of reach: come back after `extensions.retryAfter` seconds, a write with the same key: it may
     /// have happened, and only its answer could not be read.
@@ -43,6 +46,7 @@ impl Code {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -81,12 +85,20 @@ pub(super) fn log(fault: &Fault) {
 
 /// Tells the client.
 pub(super) fn masked(fault: &Fault) -> Error {
+    if fault.is_timed_out() {
+        return timed_out();
+    }
     if fault.is_unreachable() {
         return retry(
             Code::Unavailable.error("the database is out of reach or too busy; try again"),
         );
     }
     Code::Internal.error("something is broken here; the fault is logged under this request's id")
+}
+
+/// What is read took too long.
+pub(super) fn timed_out() -> Error {
+    Code::Timeout.error("this took too long and was given up; try again")
 }
 
 /// Says when to come back.

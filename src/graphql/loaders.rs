@@ -19,11 +19,15 @@ use async_graphql::{
     dataloader::{DataLoader, Loader},
 };
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tracing::Instrument;
 
 pub(super) use self::catalogue::{AvailabilityOf, BySlug, TypesOf};
-use super::{Domain, caller, domain, fault};
+use super::{
+    Domain, caller,
+    deadline::{deadline, until},
+    domain, fault,
+};
 use crate::{auth::Caller, fault::Fault, sales::Sales, store::Store};
 
 /// How many shared reads run at once: few, since whoever comes meanwhile is gathered for the next ones, and fewer than
@@ -91,6 +95,7 @@ pub(crate) struct Loaders {
 pub(super) struct Load<'a, R> {
     loader: &'a DataLoader<R>,
     request: &'a Loaders,
+    deadline: Option<Instant>,
 }
 
 /// The catalogue, as the caller may see it.
@@ -106,7 +111,11 @@ pub(super) fn load<'a>(ctx: &Context<'a>) -> Load<'a, CatalogueReader> {
         }),
         Caller::Anonymous | Caller::Customer(_) => &ctx.data_unchecked::<Shared>().0,
     };
-    Load { loader, request }
+    Load {
+        loader,
+        request,
+        deadline: deadline(ctx),
+    }
 }
 
 /// What the caller owns.
@@ -119,7 +128,11 @@ pub(super) fn load_own<'a>(ctx: &Context<'a>) -> Load<'a, OwnReader> {
             caller: caller(ctx).clone(),
         })
     });
-    Load { loader, request }
+    Load {
+        loader,
+        request,
+        deadline: deadline(ctx),
+    }
 }
 
 impl<R> Load<'_, R> {
@@ -128,7 +141,8 @@ impl<R> Load<'_, R> {
         K: Send + Sync + Hash + Eq + Clone + 'static,
         R: Loader<K, Error = Arc<Fault>>,
     {
-        let loaded = self.loader.load_one(key).await;
+        let loaded = until(self.deadline, self.loader.load_one(key)).await;
+        let loaded = loaded.ok_or_else(fault::timed_out)?;
         loaded.map_err(|fault| self.request.answer(fault))
     }
 
@@ -140,7 +154,8 @@ impl<R> Load<'_, R> {
         K: Send + Sync + Hash + Eq + Clone + 'static,
         R: Loader<K, Error = Arc<Fault>>,
     {
-        let loaded = self.loader.load_many(keys).await;
+        let loaded = until(self.deadline, self.loader.load_many(keys)).await;
+        let loaded = loaded.ok_or_else(fault::timed_out)?;
         loaded.map_err(|fault| self.request.answer(fault))
     }
 }

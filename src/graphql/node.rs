@@ -51,12 +51,13 @@ impl NodeQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Up to 100 ids that this server made.")] ids: Vec<ID>,
-    ) -> Result<Vec<Option<Node>>> {
+    ) -> Result<Vec<Option<Result<Node>>>> {
         if ids.len() > NODES_MAX {
             return Err(Code::BadUserInput.error(format!("nodes takes at most {NODES_MAX} ids")));
         }
         // Together, so that the loaders read each kind in one statement.
-        futures_util::future::try_join_all(ids.iter().map(|id| find(ctx, id))).await
+        let found = futures_util::future::join_all(ids.iter().map(|id| find(ctx, id))).await;
+        Ok(found.into_iter().map(Result::transpose).collect())
     }
 }
 

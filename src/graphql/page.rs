@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::fault::Code;
 use crate::{
-    catalogue::EventKey,
+    catalogue::{self, EventKey},
     ids::{EventId, TicketId},
     page::{Direction, Page, Slice},
 };
@@ -127,8 +127,10 @@ impl Key for EventKey {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (micros, id) = bytes.strip_prefix(b"e")?.split_first_chunk()?;
+        let starts_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?;
         Some(Self {
-            starts_at: DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?,
+            // No other was ever stored, and no database could compare with it.
+            starts_at: catalogue::instant(starts_at).ok()?,
             id: EventId(Uuid::from_slice(id).ok()?),
         })
     }

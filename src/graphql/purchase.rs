@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object, OutputType, Result, SimpleObject};
 
 use super::{
-    caller,
+    caller, deadline,
     desk::{
         Alternatives, Asked, Fields, PurchaseTicketUserError, PurchaseTicketsUserError, Reason,
         Subject, TicketSelection, ask_for_order, split, unknown_ticket,
@@ -66,7 +66,7 @@ impl PurchaseMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which ticket, and under which key.")] input: PurchaseTicketInput,
     ) -> Option<Result<PurchasePayload<PurchaseTicketUserError>>> {
-        Some(purchase_ticket(ctx, input).await)
+        Some(deadline::done(ctx, purchase_ticket(ctx, input)).await)
     }
 
     /// Buys several tickets as one order: all of them or none. Needs a customer's token.
@@ -77,7 +77,7 @@ impl PurchaseMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets, and under which key.")] input: PurchaseTicketsInput,
     ) -> Option<Result<PurchasePayload<PurchaseTicketsUserError>>> {
-        Some(purchase_tickets(ctx, input).await)
+        Some(deadline::done(ctx, purchase_tickets(ctx, input)).await)
     }
 }
 

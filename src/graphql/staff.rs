@@ -14,6 +14,7 @@ use self::{
     },
     cancel_event::{CancelEventErrorCode, CancelEventInput, CancelEventPayload},
 };
+use super::deadline;
 use crate::sales::RETRY_AFTER_SECS;
 
 /// Why nothing was changed. The code is for the program, the message for its user.
@@ -87,7 +88,7 @@ impl StaffMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which event, and why.")] input: CancelEventInput,
     ) -> Option<Result<CancelEventPayload>> {
-        Some(cancel_event::cancel_event(ctx, input).await)
+        Some(deadline::done(ctx, cancel_event::cancel_event(ctx, input)).await)
     }
 
     /// Withholds tickets of an event of yours from sale, all of them or none. Needs an organizer's token.
@@ -100,7 +101,7 @@ impl StaffMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets, and why.")] input: BlockTicketsInput,
     ) -> Option<Result<BlockTicketsPayload>> {
-        Some(block::block_tickets(ctx, input).await)
+        Some(deadline::done(ctx, block::block_tickets(ctx, input)).await)
     }
 
     /// Gives blocked tickets of an event of yours back to sale, all of them or none. Needs an organizer's token.
@@ -112,6 +113,6 @@ impl StaffMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets.")] input: UnblockTicketsInput,
     ) -> Option<Result<UnblockTicketsPayload>> {
-        Some(block::unblock_tickets(ctx, input).await)
+        Some(deadline::done(ctx, block::unblock_tickets(ctx, input)).await)
     }
 }

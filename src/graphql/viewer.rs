@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, Object, Result, connection::Connection};
 
 use super::{
-    caller, domain,
+    caller, deadline, domain,
     global_id::GlobalId,
     hold::Hold,
     loaders::{OwnReader, load_own},
@@ -103,11 +103,14 @@ impl Viewer {
         let customer = caller(ctx).customer()?;
         let page = page::read(first, after, last, before)?;
         let sales = &domain(ctx).sales;
-        let orders = match sales.customer_id(customer).await? {
-            Some(customer_id) => sales.orders(customer_id, &page).await?,
-            // Who has never bought anything has no orders.
-            None => Slice::empty(),
-        };
+        let orders = deadline::read(ctx, async {
+            match sales.customer_id(customer).await? {
+                Some(customer_id) => sales.orders(customer_id, &page).await,
+                // Who has never bought anything has no orders.
+                None => Ok(Slice::empty()),
+            }
+        });
+        let orders = orders.await?;
         Ok(page::connection(orders, |row| row.id, Order::from))
     }
 
@@ -128,10 +131,13 @@ impl Viewer {
         let customer = caller(ctx).customer()?;
         let page = page::read(first, after, last, before)?;
         let sales = &domain(ctx).sales;
-        let holds = match sales.customer_id(customer).await? {
-            Some(customer_id) => sales.live_holds(customer_id, &page).await?,
-            None => Slice::empty(),
-        };
+        let holds = deadline::read(ctx, async {
+            match sales.customer_id(customer).await? {
+                Some(customer_id) => sales.live_holds(customer_id, &page).await,
+                None => Ok(Slice::empty()),
+            }
+        });
+        let holds = holds.await?;
         Ok(page::connection(holds, |held| held.hold.id, Hold::from))
     }
 }

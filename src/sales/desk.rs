@@ -8,7 +8,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -67,8 +70,42 @@ pub struct Entry {
     pub is_doubtful: bool,
     /// Attempts that failed on the database's side.
     pub failures: u32,
+    place: Place,
     reply: oneshot::Sender<Result<Outcome, SaleFault>>,
     _room: OwnedSemaphorePermit,
+}
+
+/// A command's place in the queue, which its buyer gives up or the desk calls up: whoever is first.
+#[derive(Clone, Default)]
+pub struct Place(Arc<AtomicU8>);
+
+impl Place {
+    const QUEUED: u8 = 0;
+    const BEGUN: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    /// Takes a command out that has never been in a batch: nothing of it will happen. False if it has.
+    pub fn withdraw(&self) -> bool {
+        self.leave_queue(Self::WITHDRAWN) != Self::BEGUN
+    }
+
+    /// Calls a command up, for the first time or again. False if it was withdrawn.
+    fn begin(&self) -> bool {
+        self.leave_queue(Self::BEGUN) != Self::WITHDRAWN
+    }
+
+    /// What the place is then.
+    fn leave_queue(&self, to: u8) -> u8 {
+        let queued = Self::QUEUED;
+        // Nothing else is told by it.
+        match self
+            .0
+            .compare_exchange(queued, to, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Ok(_) => to,
+            Err(is) => is,
+        }
+    }
 }
 
 impl Entry {
@@ -76,8 +113,9 @@ impl Entry {
         command: Command,
         deadline: Instant,
         room: OwnedSemaphorePermit,
-    ) -> (Self, oneshot::Receiver<Result<Outcome, SaleFault>>) {
+    ) -> (Self, Place, oneshot::Receiver<Result<Outcome, SaleFault>>) {
         let (reply, answer) = oneshot::channel();
+        let place = Place::default();
         (
             Self {
                 command,
@@ -85,9 +123,11 @@ impl Entry {
                 deadline,
                 is_doubtful: false,
                 failures: 0,
+                place: place.clone(),
                 reply,
                 _room: room,
             },
+            place,
             answer,
         )
     }
@@ -336,8 +376,9 @@ pub fn requests(part: &[Entry]) -> Vec<Request<'_>> {
 /// Withdraws commands whose deadline has passed, before any lock is taken for them.
 pub fn give_up_late(part: Vec<Entry>) -> Vec<Entry> {
     let now = Instant::now();
-    let (in_time, too_late): (Vec<Entry>, Vec<Entry>) =
-        part.into_iter().partition(|entry| now < entry.deadline);
+    let (in_time, too_late): (Vec<Entry>, Vec<Entry>) = part
+        .into_iter()
+        .partition(|entry| now < entry.deadline && entry.place.begin());
     for entry in too_late {
         let late = if entry.failures == 0 {
             Late::Queued

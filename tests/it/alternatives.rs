@@ -52,7 +52,7 @@ on_both_databases! {
         let names: HashMap<TicketId, String> = all.iter().map(|ticket| (ticket.id, place(ticket))).collect();
         let event_id: EventId = all[0].event_id;
         let url: DatabaseUrl = database.url().parse().unwrap();
-        let store = Store::connect(&url, 2).await.unwrap();
+        let store = Store::connect(&url, 2, Duration::from_secs(30)).await.unwrap();
         let offered = async |wanted: &[&str], groups_max: usize| -> Vec<Vec<String>> {
             let wanted: Vec<TicketId> = wanted.iter()
                 .map(|name| all.iter().find(|ticket| place(ticket) == *name).unwrap().id)

@@ -49,6 +49,39 @@ fn only_graphql_and_http_name_async_graphql() {
     }
 }
 
+/// A resolver that may answer null and may fail is an `Option<Result<T>>`: when a `Result<Option<T>>` fails, the engine
+/// treats its field as one that cannot be null.
+#[test]
+fn a_field_that_may_be_null_fails_as_null() {
+    let mut resolvers = 0;
+    for source in only(&["graphql"]) {
+        let code = source.code.split_whitespace().collect::<Vec<_>>().join(" ");
+        for block in code.split("#[Object").skip(1) {
+            // Up to whatever is no part of the block any more; a block's own functions follow each other.
+            let block = block
+                .split(" } } ")
+                .next()
+                .expect("split gives one part at least");
+            for function in block.split("async fn ").skip(1) {
+                let Some((_, result)) = function.split_once(" -> ") else {
+                    continue;
+                };
+                let (result, _) = result.split_once('{').expect("a function has a body");
+                resolvers += 1;
+                let bare = result.replace(' ', "");
+                assert!(
+                    !bare.starts_with("Result<Option<")
+                        && !bare.starts_with("async_graphql::Result<Option<"),
+                    "src/{}: {} answers {result}: make it Option<Result<_>>",
+                    source.path,
+                    identifier(function)
+                );
+            }
+        }
+    }
+    assert!(resolvers > 80, "only {resolvers} resolvers were looked at");
+}
+
 #[test]
 fn a_table_is_no_graphql_type_and_has_no_rules() {
     for source in only(&["entity"]) {

@@ -18,7 +18,9 @@ mod catalogue;
 mod copies;
 mod counts;
 mod database;
+mod deadlines;
 mod demo;
+mod errors;
 mod faults;
 mod folding;
 mod hall;
@@ -40,6 +42,7 @@ mod staff;
 mod statements;
 mod storefront;
 mod terms;
+mod values;
 
 /// The binary under test.
 const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");

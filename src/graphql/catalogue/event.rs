@@ -12,7 +12,7 @@ use crate::{
     catalogue::{self, is_on_sale},
     entity::event,
     graphql::{
-        caller, domain,
+        caller, deadline, domain,
         fault::Code,
         global_id::GlobalId,
         loaders::{TypesOf, load},
@@ -51,9 +51,9 @@ pub struct EventFilter {
     organizer_id: Option<ID>,
     /// Whether tickets can be bought right now.
     is_on_sale: Option<bool>,
-    /// Events that start at this instant or later.
+    /// Events that start at this instant or later, in the years 1970 to 9999.
     starts_from: Option<DateTime<Utc>>,
-    /// Events that start before this instant.
+    /// Events that start before this instant, in the years 1970 to 9999.
     starts_before: Option<DateTime<Utc>>,
 }
 
@@ -74,11 +74,17 @@ impl EventFilter {
             status: self.status.unwrap_or(EventStatus::Published).into(),
             organizer_id,
             is_on_sale: self.is_on_sale,
-            starts_from: self.starts_from,
-            starts_before: self.starts_before,
+            starts_from: instant("startsFrom", self.starts_from)?,
+            starts_before: instant("startsBefore", self.starts_before)?,
             words,
         })
     }
+}
+
+fn instant(field: &str, at: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>> {
+    let told = |sentence| Code::BadUserInput.error(format!("{field}: {sentence}"));
+    at.map(|at| catalogue::instant(at).map_err(told))
+        .transpose()
 }
 
 /// A performance with a sales window.
@@ -221,7 +227,8 @@ impl Event {
         let page = page::read(first, after, last, before)?;
         let filter = filter.unwrap_or_default().read(self.0.id)?;
         let store = &domain(ctx).store;
-        let slice = catalogue::tickets_page(store, caller(ctx), self.0.id, &filter, &page).await?;
+        let tickets = catalogue::tickets_page(store, caller(ctx), self.0.id, &filter, &page);
+        let slice = deadline::read(ctx, tickets).await?;
         Ok(page::connection(slice, |row| row.id, Ticket::from))
     }
 }

@@ -7,7 +7,7 @@ use super::{event::Event, event_mutations::event_id};
 use crate::{
     catalogue::{self, CopyEventCode, Refusal},
     graphql::{
-        caller, domain,
+        caller, deadline, domain,
         user_error::{UserError, split},
     },
 };
@@ -72,7 +72,7 @@ impl EventCopyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The event, and what is new about the copy.")] input: CopyEventInput,
     ) -> Option<Result<CopyEventPayload>> {
-        Some(copy_event(ctx, input).await)
+        Some(deadline::done(ctx, copy_event(ctx, input)).await)
     }
 }
 

@@ -7,7 +7,7 @@ use super::event::Event;
 use crate::{
     catalogue::{self, CreateEventCode, PublishEventCode, Refusal, UpdateEventCode},
     graphql::{
-        caller, domain,
+        caller, deadline, domain,
         global_id::GlobalId,
         user_error::{UserError, split},
     },
@@ -221,7 +221,7 @@ impl EventMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The event.")] input: CreateEventInput,
     ) -> Option<Result<CreateEventPayload>> {
-        Some(create_event(ctx, input).await)
+        Some(deadline::done(ctx, create_event(ctx, input)).await)
     }
 
     /// Changes an event of yours. Needs an organizer's token.
@@ -230,7 +230,7 @@ impl EventMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The change.")] input: UpdateEventInput,
     ) -> Option<Result<UpdateEventPayload>> {
-        Some(update_event(ctx, input).await)
+        Some(deadline::done(ctx, update_event(ctx, input)).await)
     }
 
     /// Shows a draft of yours to everybody; buyers can buy within its sales window. Publishing twice changes nothing.
@@ -240,7 +240,7 @@ impl EventMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which event.")] input: PublishEventInput,
     ) -> Option<Result<PublishEventPayload>> {
-        Some(publish_event(ctx, input).await)
+        Some(deadline::done(ctx, publish_event(ctx, input)).await)
     }
 }
 

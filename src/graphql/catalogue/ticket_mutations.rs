@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalogue::{self, AddSeatsCode, Refusal, RemoveTicketsCode, SetCapacityCode},
     graphql::{
-        caller, domain,
+        caller, deadline, domain,
         global_id::GlobalId,
         loaders::load,
         user_error::{UserError, split},
@@ -200,7 +200,7 @@ impl TicketMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The seats.")] input: AddSeatsInput,
     ) -> Option<Result<AddSeatsPayload>> {
-        Some(add_seats(ctx, input).await)
+        Some(deadline::done(ctx, add_seats(ctx, input)).await)
     }
 
     /// Sets how many tickets a general-admission ticket type of yours has. It names the total, so that a repeat changes
@@ -210,7 +210,7 @@ impl TicketMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The capacity.")] input: SetCapacityInput,
     ) -> Option<Result<SetCapacityPayload>> {
-        Some(set_capacity(ctx, input).await)
+        Some(deadline::done(ctx, set_capacity(ctx, input)).await)
     }
 
     /// Removes tickets that nobody has and nobody ever had from an event of yours, all of them or none. Needs an
@@ -220,7 +220,7 @@ impl TicketMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The tickets.")] input: RemoveTicketsInput,
     ) -> Option<Result<RemoveTicketsPayload>> {
-        Some(remove_tickets(ctx, input).await)
+        Some(deadline::done(ctx, remove_tickets(ctx, input)).await)
     }
 }
 

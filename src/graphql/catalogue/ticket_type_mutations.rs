@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalogue::{self, CreateTicketTypeCode, Refusal, UpdateTicketTypeCode},
     graphql::{
-        caller, domain,
+        caller, deadline, domain,
         global_id::GlobalId,
         money::Decimal,
         user_error::{UserError, split},
@@ -117,7 +117,7 @@ impl TicketTypeMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The ticket type.")] input: CreateTicketTypeInput,
     ) -> Option<Result<CreateTicketTypePayload>> {
-        Some(create_ticket_type(ctx, input).await)
+        Some(deadline::done(ctx, create_ticket_type(ctx, input)).await)
     }
 
     /// Changes a ticket type of yours. Needs an organizer's token.
@@ -126,7 +126,7 @@ impl TicketTypeMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The change.")] input: UpdateTicketTypeInput,
     ) -> Option<Result<UpdateTicketTypePayload>> {
-        Some(update_ticket_type(ctx, input).await)
+        Some(deadline::done(ctx, update_ticket_type(ctx, input)).await)
     }
 }
 

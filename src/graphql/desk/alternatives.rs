@@ -5,7 +5,7 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use super::reasons::{Code, Reason};
 use crate::{
     catalogue,
-    graphql::{catalogue::Ticket, domain, page},
+    graphql::{catalogue::Ticket, deadline, domain, page},
     ids::{EventId, TicketId},
 };
 
@@ -77,7 +77,8 @@ async fn find(
         }
     };
     let store = &domain(ctx).store;
-    let groups = catalogue::alternatives(store, event_id, tickets, groups_max).await?;
+    let groups = catalogue::alternatives(store, event_id, tickets, groups_max);
+    let groups = deadline::read(ctx, groups).await?;
     let offer = |group: Vec<catalogue::Ticket>| Alternative {
         tickets: group.into_iter().map(Ticket::from).collect(),
     };

@@ -5,7 +5,7 @@ use async_graphql::{Context, ID, InputObject, Object, OutputType, Result, Simple
 use super::Hold;
 use crate::{
     graphql::{
-        caller,
+        caller, deadline,
         desk::{
             Alternatives, Asked, Code, ExtendHoldUserError, Fields, HoldTicketsUserError,
             PurchaseHoldUserError, Reason, ReleaseHoldUserError, Subject, TicketSelection,
@@ -100,7 +100,7 @@ impl HoldMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which tickets, and under which key.")] input: HoldTicketsInput,
     ) -> Option<Result<HoldTicketsPayload>> {
-        Some(hold_tickets(ctx, input).await)
+        Some(deadline::done(ctx, hold_tickets(ctx, input)).await)
     }
 
     /// Lets a hold last as long from now as a new one would, but not beyond its `extendableUntil`. Needs the token of the
@@ -110,7 +110,7 @@ impl HoldMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which hold, and under which key.")] input: ExtendHoldInput,
     ) -> Option<Result<HoldPayload<ExtendHoldUserError>>> {
-        Some(extend_hold(ctx, input).await)
+        Some(deadline::done(ctx, extend_hold(ctx, input)).await)
     }
 
     /// Gives tickets of a hold back, some or all: they can be bought again at once. Needs the token of the customer whose
@@ -121,7 +121,7 @@ impl HoldMutation {
         #[graphql(desc = "Which hold, which of its tickets, and under which key.")]
         input: ReleaseHoldInput,
     ) -> Option<Result<HoldPayload<ReleaseHoldUserError>>> {
-        Some(release_hold(ctx, input).await)
+        Some(deadline::done(ctx, release_hold(ctx, input)).await)
     }
 
     /// Buys what you hold: all the hold's tickets as one order. To buy only some of them, give the others back first. Needs
@@ -133,7 +133,7 @@ impl HoldMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which hold, and under which key.")] input: PurchaseHoldInput,
     ) -> Option<Result<OrderPayload<PurchaseHoldUserError>>> {
-        Some(purchase_hold(ctx, input).await)
+        Some(deadline::done(ctx, purchase_hold(ctx, input)).await)
     }
 }
 

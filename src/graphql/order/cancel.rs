@@ -6,7 +6,7 @@ use super::Order;
 use crate::{
     auth::{Account, Caller, Denial},
     graphql::{
-        caller,
+        caller, deadline,
         desk::{
             Asked, CancelOrderUserError, Code, Fields, PurchaseHoldUserError, Reason, Subject,
             ask_for_order, read_items, split, unknown_order,
@@ -66,7 +66,7 @@ impl CancelMutation {
         #[graphql(desc = "Which order, which of its items, and under which key.")]
         input: CancelOrderInput,
     ) -> Option<Result<OrderPayload<CancelOrderUserError>>> {
-        Some(cancel_order(ctx, input).await)
+        Some(deadline::done(ctx, cancel_order(ctx, input)).await)
     }
 }
 

@@ -1,7 +1,7 @@
 //! An event with a ticket in every state of its life, written by hand, so that it can be corrupted by hand; and a desk
 //! without a server, which takes every command there is.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rowlock::{
@@ -429,7 +429,11 @@ pub struct Desk {
 impl Desk {
     pub async fn open(database: &Database) -> Self {
         let url = database.url().parse().unwrap();
-        let store = Arc::new(Store::connect(&url, 2).await.unwrap());
+        let store = Arc::new(
+            Store::connect(&url, 2, Duration::from_secs(30))
+                .await
+                .unwrap(),
+        );
         let ticket_type = ticket_type::Entity::find()
             .one(store.reader())
             .await

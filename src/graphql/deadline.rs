@@ -1,0 +1,56 @@
+//! The end of a request's time, at the fields that wait for something.
+//!
+//! A field whose time is over is answered like any other that fails: null, with its path and a code, beside siblings that
+//! have their values. Only the wait ends: whatever was being written goes on to its end.
+
+use async_graphql::{Context, Error, Result};
+use tokio::time::{Instant, timeout_at};
+
+use super::fault::{self, Code};
+
+/// When the request must be answered.
+pub struct Deadline(pub Instant);
+
+/// None for a schema that is executed by itself, as in a benchmark.
+pub(super) fn deadline(ctx: &Context<'_>) -> Option<Instant> {
+    ctx.data_opt::<Deadline>().map(|deadline| deadline.0)
+}
+
+/// What comes until then, if it does.
+pub(super) async fn until<T>(
+    deadline: Option<Instant>,
+    value: impl Future<Output = T>,
+) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, value).await.ok(),
+        None => Some(value.await),
+    }
+}
+
+/// Waits for what is read, as long as the request has time.
+///
+/// # Errors
+/// `TIMEOUT` when it has none.
+pub async fn read<T, E: Into<Error>>(
+    ctx: &Context<'_>,
+    value: impl Future<Output = Result<T, E>>,
+) -> Result<T> {
+    match until(deadline(ctx), value).await {
+        Some(value) => value.map_err(Into::into),
+        None => Err(fault::timed_out()),
+    }
+}
+
+/// Waits for what a mutation does, as long as the request has time.
+///
+/// # Errors
+/// `OUTCOME_UNKNOWN` when it has none.
+pub async fn done<T>(ctx: &Context<'_>, payload: impl Future<Output = Result<T>>) -> Result<T> {
+    match until(deadline(ctx), payload).await {
+        Some(payload) => payload,
+        None => Err(fault::retry(Code::OutcomeUnknown.error(
+            "it took too long and may still happen; send the same input with the same idempotency key, or read what \
+             became of it",
+        ))),
+    }
+}
