@@ -367,7 +367,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
     let domain = Domain { store, sales };
-    let engine = Engine::new(domain.clone());
+    let engine = Engine::new(domain.clone(), config.query.clone());
     Ok(App {
         engine: Arc::new(engine),
         domain,

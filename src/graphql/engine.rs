@@ -1,9 +1,9 @@
 //! The one way from a request to its answer, whatever transport it came by: what is checked here is checked everywhere.
 
-use async_graphql::{Request, Response, Value};
+use async_graphql::{Request, Response};
 
 use super::{Domain, Loaders, Schema, answer, documents::Documents, schema};
-use crate::auth::Caller;
+use crate::{auth::Caller, config::QueryConfig};
 
 /// A schema that answers.
 pub struct Engine {
@@ -19,10 +19,10 @@ pub struct Answer {
 }
 
 impl Engine {
-    pub fn new(domain: Domain) -> Self {
+    pub fn new(domain: Domain, limits: QueryConfig) -> Self {
         Self {
             schema: schema(domain),
-            documents: Documents::default(),
+            documents: Documents::new(limits),
         }
     }
 
@@ -33,11 +33,15 @@ impl Engine {
         caller: Caller,
         request_id: Option<&str>,
     ) -> Answer {
-        self.documents.prepare(&mut request);
-        let request = request.data(Loaders::default()).data(caller);
-        let mut response = self.schema.execute(request).await;
+        let (mut response, is_executed) = match self.documents.prepare(&mut request).await {
+            Ok(weighed) => {
+                let request = request.data(Loaders::default()).data(caller);
+                let response = self.schema.execute(request).await;
+                (response.extension("cost", weighed.into()), true)
+            }
+            Err(errors) => (Response::from_errors(errors), false),
+        };
         answer::complete(&mut response, request_id);
-        let is_executed = response.is_ok() || response.data != Value::Null;
         Answer {
             response,
             is_executed,
