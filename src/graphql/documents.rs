@@ -217,6 +217,19 @@ impl Documents {
         Err(vec![error])
     }
 
+    /// The engine's own errors of an execution, which name the types that a value was read as.
+    pub fn veil(&self, errors: &mut [ServerError]) {
+        let is_coded = |error: &ServerError| {
+            let extensions = error.extensions.as_ref();
+            extensions.is_some_and(|extensions| extensions.get("code").is_some())
+        };
+        if !self.limits.is_introspection_on() {
+            for error in errors.iter_mut().filter(|error| !is_coded(error)) {
+                error.message = "a value is not what it should be".to_owned();
+            }
+        }
+    }
+
     /// What a document does not fit tells what the schema has.
     fn veiled(&self, errors: Vec<ServerError>) -> Vec<ServerError> {
         if self.limits.is_introspection_on() {
@@ -297,7 +310,7 @@ fn refusal_at(code: Code, message: String, pos: Pos) -> ServerError {
 
 fn does_not_parse(reason: &str, pos: Pos) -> ServerError {
     refusal_at(
-        Code::GraphqlValidationFailed,
+        Code::GraphqlParseFailed,
         format!("the document does not parse: {reason}"),
         pos,
     )

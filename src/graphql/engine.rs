@@ -36,7 +36,8 @@ impl Engine {
         let (mut response, is_executed) = match self.documents.prepare(&mut request).await {
             Ok(weighed) => {
                 let request = request.data(Loaders::default()).data(caller);
-                let response = self.schema.execute(request).await;
+                let mut response = self.schema.execute(request).await;
+                self.documents.veil(&mut response.errors);
                 (response.extension("cost", weighed.into()), true)
             }
             Err(errors) => (Response::from_errors(errors), false),

@@ -10,7 +10,9 @@ use crate::{auth::Denial, fault::Fault, sales::RETRY_AFTER_SECS};
 pub enum Code {
     /// The request is not GraphQL over HTTP: not JSON, or not of its shape.
     BadRequest,
-    /// The document does not parse or does not fit the schema.
+    /// The document does not parse.
+    GraphqlParseFailed,
+    /// The document does not fit the schema.
     GraphqlValidationFailed,
     /// The document is larger or deeper than the server takes; the message names the limit.
     QueryTooLarge,
@@ -47,6 +49,7 @@ impl Code {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::QueryTooLarge => "QUERY_TOO_LARGE",
             Self::QueryTooCostly => "QUERY_TOO_COSTLY",

@@ -31,6 +31,7 @@ mod locking;
 mod migrations;
 mod pairs;
 mod purchase;
+mod queries;
 mod readme;
 mod refusals;
 mod rush;

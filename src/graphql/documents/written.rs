@@ -1,9 +1,13 @@
-//! What the engine's validation leaves out because it looks at a document with one request's variables: arguments that
-//! are written with variables in them, and types that a variable is declared with.
+//! What the engine's validation leaves out: arguments that are written with variables in them, the types that variables
+//! are declared with, and whatever stands at `__typename`.
+
+use std::convert::Infallible;
 
 use async_graphql::{
-    Pos, ServerError, Value,
-    parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet},
+    Pos, Positioned, ServerError, Value,
+    parser::types::{
+        Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
+    },
 };
 
 use super::{
@@ -72,31 +76,10 @@ impl<'a> Arguments<'a> {
     fn selection_set(&mut self, of_type: Option<&str>, set: &'a SelectionSet) {
         for selection in &set.items {
             match &selection.node {
-                Selection::Field(field) => {
-                    let (pos, field) = (field.pos, &field.node);
-                    let name = field.name.node.as_str();
-                    // Introspection has no arguments that need this.
-                    let Some(of_schema) =
-                        of_type.and_then(|of_type| self.types.field(of_type, name))
-                    else {
-                        continue;
-                    };
-                    for (argument, value) in &field.arguments {
-                        let Some(declared) = of_schema.arguments.get(argument.node.as_str()) else {
-                            continue;
-                        };
-                        let mut has_variables = false;
-                        let written = value.node.clone().into_const_with(|name| {
-                            has_variables = true;
-                            Ok::<Value, std::convert::Infallible>(variable(&name))
-                        });
-                        let Ok(written) = written;
-                        if has_variables {
-                            self.argument(name, &argument.node, &declared.of_type, &written, pos);
-                        }
-                    }
-                    self.selection_set(Some(&of_schema.of_type), &field.selection_set.node);
+                Selection::Field(field) if field.node.name.node == "__typename" => {
+                    self.type_name(&field.node, field.pos);
                 }
+                Selection::Field(field) => self.field(of_type, &field.node, field.pos),
                 Selection::InlineFragment(inline) => {
                     let on = inline.node.type_condition.as_ref();
                     let on = on.map(|condition| condition.node.on.node.as_str());
@@ -107,17 +90,48 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    fn argument(
-        &mut self,
-        field: &str,
-        name: &str,
-        of_type: &async_graphql::parser::types::Type,
-        written: &Value,
-        pos: Pos,
-    ) {
+    fn field(&mut self, of_type: Option<&str>, field: &'a Field, pos: Pos) {
+        let name = field.name.node.as_str();
+        // Introspection's fields have no arguments that need this.
+        let of_schema = of_type.and_then(|of_type| self.types.field(of_type, name));
+        for (argument, value) in &field.arguments {
+            let declared = of_schema.and_then(|field| field.arguments.get(argument.node.as_str()));
+            let Some(declared) = declared else {
+                continue;
+            };
+            let mut has_variables = false;
+            let Ok(written) = value.node.clone().into_const_with(|name| {
+                has_variables = true;
+                Ok::<_, Infallible>(variable(&name))
+            });
+            if has_variables {
+                self.argument(name, &argument.node, &declared.of_type, &written, pos);
+            }
+        }
+        let of_type = of_schema.map(|of_schema| of_schema.of_type.as_str());
+        self.selection_set(of_type, &field.selection_set.node);
+    }
+
+    fn type_name(&mut self, field: &Field, pos: Pos) {
+        let is_known = |directive: &Positioned<Directive>| {
+            let arguments = &directive.node.arguments;
+            ["skip", "include"].contains(&directive.node.name.node.as_str())
+                && matches!(&arguments[..], [(name, _)] if name.node == "if")
+        };
+        let is_bare = field.arguments.is_empty() && field.selection_set.node.items.is_empty();
+        if !is_bare || !field.directives.iter().all(is_known) {
+            self.errors.push(refusal_at(
+                Code::GraphqlValidationFailed,
+                "__typename has no arguments and no fields, and of directives @skip(if:) and @include(if:)".to_owned(),
+                pos,
+            ));
+        }
+    }
+
+    fn argument(&mut self, field: &str, name: &str, of_type: &Type, written: &Value, pos: Pos) {
         for message in problems_of_argument(self.types, field, name, of_type, written) {
             self.errors
-                .push(refusal_at(Code::GraphqlValidationFailed, message, pos));
+                .push(refusal_at(Code::BadUserInput, message, pos));
         }
     }
 }
