@@ -6,6 +6,7 @@
 //! checked for each request, and before anything is executed.
 
 mod cost;
+mod errors;
 mod judge;
 mod size;
 mod tokens;
@@ -16,16 +17,22 @@ mod written;
 use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{
-    Name, Pos, Positioned, Request, ServerError, Value, Variables,
+    Name, Positioned, Request, ServerError, Value, Variables,
     parser::{
-        Error as ParseError, parse_query,
+        parse_query,
         types::{DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition},
     },
 };
 use quick_cache::{Weighter, sync::Cache};
 
 use self::{
-    cost::Cost, judge::Judge, size::too_many, tokens::Unterminated, types::Types, values::shortened,
+    cost::Cost,
+    errors::{does_not_fit, does_not_parse, position, reason, refusal, refusal_at},
+    judge::Judge,
+    size::too_many,
+    tokens::Unterminated,
+    types::Types,
+    values::shortened,
 };
 use super::{fault::Code, sdl};
 use crate::config::QueryConfig;
@@ -292,100 +299,5 @@ impl From<Weighed> for Value {
     }
 }
 
-/// A request error with a code.
-fn refusal(code: Code, message: String) -> ServerError {
-    let mut error = ServerError::new(message, None);
-    error
-        .extensions
-        .get_or_insert_default()
-        .set("code", code.as_str());
-    error
-}
-
-fn refusal_at(code: Code, message: String, pos: Pos) -> ServerError {
-    let mut error = refusal(code, message);
-    error.locations = vec![pos];
-    error
-}
-
-fn does_not_parse(reason: &str, pos: Pos) -> ServerError {
-    refusal_at(
-        Code::GraphqlParseFailed,
-        format!("the document does not parse: {reason}"),
-        pos,
-    )
-}
-
-/// What is said of everything that does not fit a schema of which nothing is told.
-fn does_not_fit() -> ServerError {
-    refusal(
-        Code::GraphqlValidationFailed,
-        "the document or its variables do not fit the schema, which this server does not tell"
-            .to_owned(),
-    )
-}
-
-/// The parser's message, which draws the text over several lines, in its last words: what was expected.
-fn reason(error: &ParseError) -> String {
-    let message = error.to_string();
-    let last = message.lines().last().unwrap_or_default();
-    last.trim_start_matches([' ', '='])
-        .chars()
-        .take(200)
-        .collect()
-}
-
-fn position(text: &str, at: usize) -> Pos {
-    let before = &text[..at];
-    let line_begin = before.rfind(['\n', '\r']).map_or(0, |index| index + 1);
-    Pos {
-        line: 1 + before.matches('\n').count(),
-        column: 1 + before[line_begin..].chars().count(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn prepare(
-        documents: &Documents,
-        text: impl Into<String>,
-    ) -> Result<Weighed, Vec<ServerError>> {
-        documents.prepare(&mut Request::new(text)).await
-    }
-
-    #[tokio::test]
-    async fn a_flood_of_documents_is_forgotten() {
-        let documents = Documents::new(QueryConfig::default());
-        for n in 0..3_000 {
-            let filler = " ".repeat(n % 2_000);
-            prepare(&documents, format!("{{ a{n}: __typename }}{filler}"))
-                .await
-                .unwrap();
-        }
-        assert!(documents.checked.weight() <= DOCUMENTS_BYTES_MAX);
-        assert!(documents.checked.len() <= DOCUMENTS_MAX);
-    }
-
-    #[tokio::test]
-    async fn what_is_wrong_and_what_is_long_is_not_kept() {
-        let documents = Documents::new(QueryConfig::default());
-        for text in ["{", "{ nothing }", "{ a: b ...a }"] {
-            prepare(&documents, text).await.unwrap_err();
-        }
-        let long = format!("{{ __typename }}{}", " ".repeat(DOCUMENT_LEN_MAX));
-        prepare(&documents, long).await.unwrap();
-        assert_eq!(documents.checked.len(), 0);
-        prepare(&documents, "{ __typename }").await.unwrap();
-        prepare(&documents, "{ __typename }").await.unwrap();
-        assert_eq!(documents.checked.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_string_that_does_not_end_is_found_in_its_line() {
-        let documents = Documents::new(QueryConfig::default());
-        let errors = prepare(&documents, "{\r\n  a(b: \"\n").await.unwrap_err();
-        assert_eq!(errors[0].locations, [Pos { line: 2, column: 8 }]);
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use async_graphql::{
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
 
-use super::refusal;
+use super::errors::refusal;
 use crate::{config::QueryConfig, graphql::fault::Code};
 
 /// Lists of introspection within each other, such as the fields of the types of fields: each multiplies the answer. The

@@ -11,7 +11,7 @@ use async_graphql::{
 };
 
 use super::{
-    refusal_at,
+    errors::refusal_at,
     types::{Types, name_of},
     values::{problems_of_argument, shortened, variable},
 };
