@@ -1,9 +1,12 @@
 //! What an operator can set: each option a flag, and an environment variable beside it; the flag wins.
 //!
-//! This is the only place that names an environment variable; the environment itself is read once, in `main`.
+//! This is the only room that names an environment variable; the environment itself is read once, in `main`.
+
+mod query;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
+pub use self::query::{Introspection, QueryConfig};
 use crate::sales::Limits;
 
 /// Every option of a server.
@@ -29,6 +32,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub http: HttpConfig,
+
+    #[command(flatten)]
+    pub query: QueryConfig,
 }
 
 impl Config {

@@ -373,7 +373,8 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
     let domain = Domain { store, sales };
-    let engine = Engine::new(domain.clone(), config.http.answer_within());
+    let answer_within = config.http.answer_within();
+    let engine = Engine::new(domain.clone(), config.query.clone(), answer_within);
     Ok(App {
         engine: Arc::new(engine),
         domain,

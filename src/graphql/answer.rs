@@ -8,12 +8,11 @@
 mod message;
 mod nulls;
 mod shape;
-mod types;
 
 use async_graphql::{Response, ServerError, Value, indexmap::IndexMap};
 
-pub use self::{shape::Shape, types::Types};
-use super::fault::Code;
+pub use self::shape::{Fragments, Shape};
+use super::{fault::Code, types::Types};
 
 /// Errors of one answer; what a hundred fields of a list say is no more than what the first ones say.
 const ERRORS_MAX: usize = 10;
@@ -29,11 +28,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer to a document that does not parse.
-    pub fn unparsed(mut error: ServerError, request_id: Option<&str>) -> Self {
-        error.message = message::of_parser(&error.message);
-        let error = with_code(error, Code::GraphqlParseFailed);
-        let mut response = Response::from_errors(vec![error]);
+    /// The answer to a request that is not executed.
+    pub fn refused(errors: Vec<ServerError>, request_id: Option<&str>) -> Self {
+        let mut response = Response::from_errors(errors);
         complete(&mut response, request_id);
         Self {
             response,
@@ -98,12 +95,6 @@ fn complete_error(error: &mut ServerError, request_id: Option<&str>) {
     if let Some(id) = request_id {
         extensions.set("requestId", id);
     }
-}
-
-fn with_code(mut error: ServerError, code: Code) -> ServerError {
-    let extensions = error.extensions.get_or_insert_default();
-    extensions.set("code", code.as_str());
-    error
 }
 
 #[cfg(test)]

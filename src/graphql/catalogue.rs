@@ -57,7 +57,6 @@ impl CatalogueQuery {
     }
 
     /// Events in the order of their start; published ones, unless the filter says otherwise.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     #[allow(
         clippy::too_many_arguments,
         reason = "a connection has four arguments in the specification, and this one two more"

@@ -11,7 +11,7 @@ use async_graphql::{Context, Error, Result};
 
 use self::refusal::{contended, explain, malformed};
 pub use self::{
-    alternatives::Alternatives,
+    alternatives::{Alternatives, GROUPS_DEFAULT},
     reasons::{
         CancelOrderUserError, Code, ExtendHoldUserError, HoldTicketsUserError,
         PurchaseHoldUserError, PurchaseTicketUserError, PurchaseTicketsUserError, Reason,

@@ -1,14 +1,43 @@
-//! Documents that were parsed before: clients send the same few, each thousands of times.
+//! Documents, from their text to what may be executed: counted, parsed, measured, compared with the schema, weighed; and
+//! kept, since clients send the same few, each thousands of times.
 //!
-//! Only parsing is saved. Whatever the engine checks of a document, and of its variables, it checks every time.
+//! What looks at a document's size comes first and takes time in proportion to the text, whatever it says; only then does
+//! anything recursive or anything that follows fragments see it. Everything that depends on a request's variables is
+//! checked for each request, and before anything is executed.
 
-use std::sync::Arc;
+mod cost;
+mod errors;
+mod judge;
+mod size;
+mod tokens;
+mod values;
+mod written;
+
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{
-    Request,
-    parser::{parse_query, types::ExecutableDocument},
+    Name, Positioned, Request, ServerError, Value, Variables,
+    parser::{
+        parse_query,
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition},
+    },
 };
 use quick_cache::{Weighter, sync::Cache};
+
+use self::{
+    cost::Cost,
+    errors::{does_not_fit, does_not_parse, position, reason, refusal, refusal_at},
+    judge::Judge,
+    size::too_many,
+    tokens::Unterminated,
+    values::shortened,
+};
+use super::{
+    answer::{Fragments, Shape},
+    fault::Code,
+    types::Types,
+};
+use crate::config::QueryConfig;
 
 /// Documents that are kept; a shop's frontend has some dozens.
 const DOCUMENTS_MAX: usize = 1_000;
@@ -16,75 +45,303 @@ const DOCUMENTS_MAX: usize = 1_000;
 /// Text of all the documents that are kept. Parsed, a document takes some ten times its text.
 const DOCUMENTS_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// A longer document is parsed every time. The introspection query of the usual tools is well within.
+/// A longer document is checked every time. The introspection query of the usual tools is well within.
 const DOCUMENT_LEN_MAX: usize = 16 * 1024;
 
+/// Checks documents, and keeps those that passed.
 pub struct Documents {
-    parsed: Cache<String, Arc<ExecutableDocument>, ByText>,
+    limits: QueryConfig,
+    types: Arc<Types>,
+    judge: Judge,
+    checked: Cache<String, Arc<Document>, ByText>,
+}
+
+/// A document that passed.
+struct Document {
+    operations: HashMap<Option<Name>, Operation>,
+    fragments: Fragments,
+}
+
+struct Operation {
+    definition: Positioned<OperationDefinition>,
+    cost: Cost,
+    /// None where it depends on variables.
+    shape: Option<Arc<Shape>>,
+}
+
+/// What is known of a request that may be executed.
+pub struct Prepared {
+    pub shape: Arc<Shape>,
+    pub weighed: Weighed,
+}
+
+/// What a request costs, and the most that one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    pub requested: u64,
+    pub max: u64,
 }
 
 #[derive(Clone)]
 struct ByText;
 
-impl Weighter<String, Arc<ExecutableDocument>> for ByText {
-    fn weight(&self, text: &String, _: &Arc<ExecutableDocument>) -> u64 {
+impl Weighter<String, Arc<Document>> for ByText {
+    fn weight(&self, text: &String, _: &Arc<Document>) -> u64 {
         // The cache bounds the sum alone: so that it bounds the number too, no document weighs less than its share.
         (text.len() as u64).max(DOCUMENTS_BYTES_MAX / DOCUMENTS_MAX as u64)
     }
 }
 
-impl Default for Documents {
-    fn default() -> Self {
+impl Documents {
+    pub fn new(limits: QueryConfig, types: Arc<Types>) -> Self {
         Self {
-            parsed: Cache::with_weighter(DOCUMENTS_MAX, DOCUMENTS_BYTES_MAX, ByText),
+            limits,
+            types,
+            judge: Judge::new(),
+            checked: Cache::with_weighter(DOCUMENTS_MAX, DOCUMENTS_BYTES_MAX, ByText),
+        }
+    }
+
+    /// Checks everything that can be checked before execution, and gives the request its parsed operation.
+    ///
+    /// # Errors
+    /// Request errors, at least one: nothing may be executed.
+    pub async fn prepare(&self, request: &mut Request) -> Result<Prepared, Vec<ServerError>> {
+        let document = self.find(&request.query).await?;
+        let name = request.operation_name.as_deref();
+        let operation = document.operation(name).map_err(|error| vec![error])?;
+        self.check_variables(operation, &request.variables)?;
+        let weighed = self.weigh(operation, &request.variables)?;
+        let shape = match &operation.shape {
+            Some(shape) => shape.clone(),
+            None => Arc::new(document.shape(operation, &request.variables, &self.types)),
+        };
+        request.set_parsed_query(document.executable(operation));
+        // There is one operation left, whatever its name.
+        request.operation_name = None;
+        Ok(Prepared { shape, weighed })
+    }
+
+    /// The document with this text, from those that are kept or checked now.
+    async fn find(&self, text: &str) -> Result<Arc<Document>, Vec<ServerError>> {
+        if text.len() > DOCUMENT_LEN_MAX {
+            return self.check(text).await.map(Arc::new);
+        }
+        if let Some(document) = self.checked.get(text) {
+            return Ok(document);
+        }
+        let document = Arc::new(self.check(text).await?);
+        self.checked.insert(text.to_owned(), Arc::clone(&document));
+        Ok(document)
+    }
+
+    async fn check(&self, text: &str) -> Result<Document, Vec<ServerError>> {
+        let document = self.parse(text).map_err(|error| vec![error])?;
+        let size = size::check(&document, &self.limits).map_err(|error| vec![error])?;
+        if size.introspects && !self.limits.is_introspection_on() {
+            return Err(vec![does_not_fit()]);
+        }
+        self.validate(text, &document)
+            .await
+            .map_err(|errors| self.veiled(errors))?;
+        Ok(Document::new(&self.types, document))
+    }
+
+    fn parse(&self, text: &str) -> Result<ExecutableDocument, ServerError> {
+        let tokens = tokens::count(text).map_err(|Unterminated(at)| {
+            does_not_parse("a string does not end", position(text, at))
+        })?;
+        too_many("tokens", tokens.number, self.limits.query_tokens, "tokens")?;
+        too_many(
+            "levels of selections",
+            tokens.depth,
+            self.limits.query_depth,
+            "depth",
+        )?;
+        too_many(
+            "levels of lists and input objects",
+            tokens.value_depth,
+            self.limits.query_value_depth,
+            "value-depth",
+        )?;
+        parse_query(text).map_err(|error| {
+            let pos = error.positions().next().unwrap_or_default();
+            does_not_parse(&reason(&error), pos)
+        })
+    }
+
+    async fn validate(
+        &self,
+        text: &str,
+        document: &ExecutableDocument,
+    ) -> Result<(), Vec<ServerError>> {
+        written::check_declarations(&self.types, document).map_err(|error| vec![error])?;
+        self.judge.judge(text, document.clone()).await?;
+        let errors = written::errors(&self.types, document);
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn check_variables(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+    ) -> Result<(), Vec<ServerError>> {
+        let problems =
+            values::problems_of_variables(&self.types, &operation.definition.node, variables);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let errors = problems
+            .into_iter()
+            .map(|problem| refusal_at(Code::BadUserInput, problem.message, problem.pos))
+            .collect();
+        Err(self.veiled(errors))
+    }
+
+    fn weigh(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+    ) -> Result<Weighed, Vec<ServerError>> {
+        let definitions = &operation.definition.node.variable_definitions;
+        let requested = operation.cost.with(&|name| {
+            let definition = definitions
+                .iter()
+                .find(|definition| definition.node.name.node == name);
+            variables
+                .get(name)
+                .or_else(|| definition.and_then(|definition| definition.node.default_value()))
+        });
+        let weighed = Weighed {
+            requested,
+            max: self.limits.query_cost,
+        };
+        if requested <= weighed.max {
+            return Ok(weighed);
+        }
+        let mut error = refusal(
+            Code::QueryTooCostly,
+            format!(
+                "the answer may have {requested} fields, and the most is {} (--query-cost): ask for shorter pages with \
+                 first or last",
+                weighed.max
+            ),
+        );
+        error
+            .extensions
+            .get_or_insert_default()
+            .set("cost", weighed);
+        Err(vec![error])
+    }
+
+    /// The engine's own errors of an execution, which name the types that a value was read as.
+    pub fn veil(&self, errors: &mut [ServerError]) {
+        let is_coded = |error: &ServerError| {
+            let extensions = error.extensions.as_ref();
+            extensions.is_some_and(|extensions| extensions.get("code").is_some())
+        };
+        if !self.limits.is_introspection_on() {
+            for error in errors.iter_mut().filter(|error| !is_coded(error)) {
+                error.message = "a value is not what it should be".to_owned();
+            }
+        }
+    }
+
+    /// What a document does not fit tells what the schema has.
+    fn veiled(&self, errors: Vec<ServerError>) -> Vec<ServerError> {
+        if self.limits.is_introspection_on() {
+            errors
+        } else {
+            vec![does_not_fit()]
         }
     }
 }
 
-impl Documents {
-    /// Gives the engine the parsed document. One that does not parse is left to the engine, which says what is wrong.
-    pub fn prepare(&self, request: &mut Request) {
-        if request.query.len() > DOCUMENT_LEN_MAX {
-            return;
+impl Document {
+    fn new(types: &Types, document: ExecutableDocument) -> Self {
+        let operations = document
+            .operations
+            .iter()
+            .map(|(name, definition)| {
+                let cost = Cost::of(types, &document, &definition.node);
+                let operation = Operation {
+                    definition: definition.clone(),
+                    cost,
+                    shape: None,
+                };
+                (name.cloned(), operation)
+            })
+            .collect();
+        let mut document = Self {
+            operations,
+            fragments: document.fragments,
+        };
+        document.keep_shapes(types);
+        document
+    }
+
+    /// Most documents have one shape whatever their variables are.
+    fn keep_shapes(&mut self, types: &Types) {
+        let Self {
+            operations,
+            fragments,
+        } = self;
+        for operation in operations.values_mut() {
+            let definition = &operation.definition.node;
+            let shape = Shape::of(fragments, definition, &Variables::default(), types);
+            if !shape.is_conditional() {
+                operation.shape = Some(Arc::new(shape));
+            }
         }
-        if let Some(document) = self.parsed.get(&request.query) {
-            request.set_parsed_query(ExecutableDocument::clone(&document));
-            return;
+    }
+
+    fn shape(&self, operation: &Operation, variables: &Variables, types: &Types) -> Shape {
+        Shape::of(
+            &self.fragments,
+            &operation.definition.node,
+            variables,
+            types,
+        )
+    }
+
+    /// After GraphQL's section 6.1 (GetOperation).
+    fn operation(&self, name: Option<&str>) -> Result<&Operation, ServerError> {
+        let found = match name {
+            Some(name) => self.operations.get(&Some(Name::new(name))),
+            None if self.operations.len() == 1 => self.operations.values().next(),
+            None => {
+                return Err(refusal(
+                    Code::BadUserInput,
+                    "the document has several operations: say which by operationName".to_owned(),
+                ));
+            }
+        };
+        found.ok_or_else(|| {
+            let name = shortened(name.unwrap_or_default());
+            refusal(
+                Code::BadUserInput,
+                format!("the document has no operation of the name {name:?}"),
+            )
+        })
+    }
+
+    fn executable(&self, operation: &Operation) -> ExecutableDocument {
+        ExecutableDocument {
+            operations: DocumentOperations::Single(operation.definition.clone()),
+            fragments: self.fragments.clone(),
         }
-        if let Ok(document) = parse_query(&request.query) {
-            self.parsed
-                .insert(request.query.clone(), Arc::new(document.clone()));
-            request.set_parsed_query(document);
-        }
+    }
+}
+
+impl From<Weighed> for Value {
+    fn from(weighed: Weighed) -> Self {
+        async_graphql::value!({ "requested": weighed.requested, "max": weighed.max })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_of_documents_is_forgotten() {
-        let documents = Documents::default();
-        for n in 0..20_000 {
-            let filler = " ".repeat(n % 2_000);
-            documents.prepare(&mut Request::new(format!("{{ node{n} }}{filler}")));
-        }
-        assert!(documents.parsed.weight() <= DOCUMENTS_BYTES_MAX);
-        assert!(documents.parsed.len() <= DOCUMENTS_MAX);
-    }
-
-    #[test]
-    fn what_does_not_parse_and_what_is_long_is_not_kept() {
-        let documents = Documents::default();
-        documents.prepare(&mut Request::new("{"));
-        documents.prepare(&mut Request::new(format!(
-            "{{ a }}{}",
-            " ".repeat(DOCUMENT_LEN_MAX)
-        )));
-        assert_eq!(documents.parsed.len(), 0);
-        documents.prepare(&mut Request::new("{ a }"));
-        documents.prepare(&mut Request::new("{ a }"));
-        assert_eq!(documents.parsed.len(), 1);
-    }
-}
+mod tests;

@@ -1,35 +1,37 @@
 //! The one way from a request to its answer, whatever transport it came by: what is checked here is checked everywhere.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Request, ServerError};
+use async_graphql::Request;
 use tokio::time::Instant;
 
 use super::{
     Domain, Loaders, Schema,
-    answer::{Answer, Shape, Types},
+    answer::Answer,
     deadline::Deadline,
-    documents::Documents,
+    documents::{Documents, Prepared},
     schema,
+    types::Types,
 };
-use crate::auth::Caller;
+use crate::{auth::Caller, config::QueryConfig};
 
 /// A schema that answers.
 pub struct Engine {
     schema: Schema,
     documents: Documents,
-    types: Types,
+    types: Arc<Types>,
     answer_within: Duration,
 }
 
 impl Engine {
     /// A field that has not got its value within `answer_within` of its request is given up.
-    pub fn new(domain: Domain, answer_within: Duration) -> Self {
+    pub fn new(domain: Domain, limits: QueryConfig, answer_within: Duration) -> Self {
         let schema = schema(domain);
+        let types = Arc::new(Types::read(&schema.sdl()));
         Self {
-            types: Types::of(&schema.sdl()),
+            documents: Documents::new(limits, types.clone()),
+            types,
             schema,
-            documents: Documents::default(),
             answer_within,
         }
     }
@@ -42,24 +44,14 @@ impl Engine {
         request_id: Option<&str>,
     ) -> Answer {
         let deadline = Deadline(Instant::now() + self.answer_within);
-        self.documents.prepare(&mut request);
-        let shape = match self.shape(&mut request) {
-            Ok(shape) => shape,
-            Err(error) => return Answer::unparsed(error, request_id),
+        let Prepared { shape, weighed } = match self.documents.prepare(&mut request).await {
+            Ok(prepared) => prepared,
+            Err(errors) => return Answer::refused(errors, request_id),
         };
         let request = request.data(Loaders::default()).data(caller).data(deadline);
-        let response = self.schema.execute(request).await;
+        let mut response = self.schema.execute(request).await;
+        self.documents.veil(&mut response.errors);
+        let response = response.extension("cost", weighed.into());
         Answer::of_engine(response, &shape, &self.types, request_id)
-    }
-
-    /// The engine takes the document with it, so that its shape is read before.
-    fn shape(&self, request: &mut Request) -> Result<Shape, ServerError> {
-        let variables = std::mem::take(&mut request.variables);
-        let operation = request.operation_name.clone();
-        let shape = request
-            .parsed_query()
-            .map(|document| Shape::of(document, operation.as_deref(), &variables, &self.types));
-        request.variables = variables;
-        shape
     }
 }

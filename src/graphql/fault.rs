@@ -14,7 +14,11 @@ pub enum Code {
     GraphqlParseFailed,
     /// The document does not fit the schema.
     GraphqlValidationFailed,
-    /// An argument is not what it should be, such as an id that is no id.
+    /// The document is larger or deeper than the server takes; the message names the limit.
+    QueryTooLarge,
+    /// The answer may become larger than the server gives: `extensions.cost` has what was `requested` and the `max`.
+    QueryTooCostly,
+    /// A variable or an argument is not what it should be, such as an id that is no id; or no operation is meant.
     BadUserInput,
     /// The field needs a caller: send a token.
     Unauthenticated,
@@ -48,6 +52,8 @@ impl Code {
             Self::BadRequest => "BAD_REQUEST",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::QueryTooLarge => "QUERY_TOO_LARGE",
+            Self::QueryTooCostly => "QUERY_TOO_COSTLY",
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::InvalidToken => "INVALID_TOKEN",

@@ -46,7 +46,6 @@ impl NodeQuery {
     }
 
     /// The objects with these ids, in the same order, each null when there is none or it is not for you.
-    #[graphql(complexity = "ids.len() * child_complexity")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,

@@ -92,14 +92,6 @@ pub fn connection<K: Key, R, N: OutputType>(
     connection
 }
 
-/// What a connection costs when a request is weighed: each of its items costs what was selected of it.
-pub fn cost(first: Option<i32>, last: Option<i32>, item: usize) -> usize {
-    let len = first.or(last).unwrap_or(PAGE_LEN_DEFAULT);
-    // A length out of range is refused later, by its own error.
-    let len = usize::try_from(len.clamp(1, PAGE_LEN_MAX)).unwrap_or(1);
-    len * item.max(1)
-}
-
 impl<K: Key> CursorType for Cursor<K> {
     type Error = &'static str;
 

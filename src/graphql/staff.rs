@@ -95,7 +95,6 @@ impl StaffMutation {
     ///
     /// A ticket that is sold, or held by a buyer, is refused; one that is blocked already stays so, and the new reason
     /// counts.
-    #[graphql(complexity = "block::cost(&input.ticket_ids, child_complexity)")]
     async fn block_tickets(
         &self,
         ctx: &Context<'_>,
@@ -107,7 +106,6 @@ impl StaffMutation {
     /// Gives blocked tickets of an event of yours back to sale, all of them or none. Needs an organizer's token.
     ///
     /// A ticket that is not blocked stays what it is.
-    #[graphql(complexity = "block::cost(&input.ticket_ids, child_complexity)")]
     async fn unblock_tickets(
         &self,
         ctx: &Context<'_>,

@@ -88,7 +88,6 @@ impl Viewer {
     }
 
     /// Your orders, latest first. Needs a customer's token.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
@@ -116,7 +115,6 @@ impl Viewer {
 
     /// What you hold at this moment, latest first: a page that was reloaded finds its checkout here. Needs a customer's
     /// token.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     async fn holds(
         &self,
         ctx: &Context<'_>,

@@ -60,17 +60,23 @@ impl Lane {
         if self.ahead_since.elapsed() > AHEAD_MAX {
             self.roll_back_ahead().await;
         }
-        if let Some(ahead) = self.ahead.join_next().await {
-            return ahead.map_err(|_| Failure::bug("beginning ahead"))?;
+        match self.ahead.join_next().await {
+            Some(Ok(Ok(ahead))) => return Ok(ahead),
+            // The other connection is as good as ever, or says itself what is wrong.
+            Some(Ok(Err(failure))) => lost(&failure),
+            Some(Err(_)) => lost(&Failure::bug("beginning ahead")),
+            None => {}
         }
         let db = self.connection().await?;
         Transaction::begin(&db).await
     }
 
-    /// Begins the next batch's transaction, without waiting for it. SQLite's would be the lock that the last one has.
+    /// Begins the next batch's transaction, without waiting for it, on a connection that is there and free: nobody should
+    /// wait for one to be opened. SQLite's transaction would be the lock that the last one has.
     pub fn begin_ahead(&mut self) {
         if let Some(db) = self.open.clone()
             && self.store.backend() == DbBackend::Postgres
+            && db.get_postgres_connection_pool().num_idle() > 0
             && self.ahead.is_empty()
         {
             self.ahead_since = Instant::now();
@@ -82,14 +88,15 @@ impl Lane {
     /// Ends a transaction that was begun ahead and that nothing is left for.
     pub async fn roll_back_ahead(&mut self) {
         while let Some(ahead) = self.ahead.join_next().await {
-            let rolled_back = match ahead {
-                Ok(Ok(tx)) => tx.roll_back().await,
-                Ok(Err(failure)) => Err(failure),
-                Err(_) => Err(Failure::bug("beginning ahead")),
-            };
-            if let Err(failure) = rolled_back {
-                tracing::debug!(error = %failure.fault.source, "a transaction begun ahead was lost");
-                self.discard();
+            match ahead {
+                Ok(Ok(tx)) => {
+                    if let Err(failure) = tx.roll_back().await {
+                        lost(&failure);
+                        self.discard();
+                    }
+                }
+                Ok(Err(failure)) => lost(&failure),
+                Err(_) => lost(&Failure::bug("beginning ahead")),
             }
         }
     }
@@ -123,6 +130,11 @@ impl Lane {
             drop(open.get_postgres_connection_pool().close());
         }
     }
+}
+
+/// Nobody depended on it.
+fn lost(failure: &Failure) {
+    tracing::debug!(error = %failure.fault.source, "a transaction begun ahead was lost");
 }
 
 /// One step of a transaction, with a bound on its wait.

@@ -296,6 +296,8 @@ async fn attempt(
                 .recover(lane, part, Trust::Status, failure, &mut splits_left)
                 .await;
             desk.settle(lane, parts, || false).await;
+            // Its parts may have come too late for the transaction that was begun for them.
+            lane.roll_back_ahead().await;
         }
     }
     Ok(())

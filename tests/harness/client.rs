@@ -34,6 +34,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     pub data: Value,
     pub errors: Vec<Value>,
+    pub extensions: Value,
 }
 
 /// What a buyer was told.
@@ -320,6 +321,7 @@ impl Answer {
             headers,
             data: body["data"].take(),
             errors,
+            extensions: body["extensions"].take(),
         })
     }
 

@@ -33,6 +33,7 @@ mod locking;
 mod migrations;
 mod pairs;
 mod purchase;
+mod queries;
 mod readme;
 mod refusals;
 mod rush;

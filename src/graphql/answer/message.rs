@@ -14,14 +14,6 @@ const BEFORE_VALUES: [&str; 3] = [
     "Unknown operation named ",
 ];
 
-/// A parser's complaint draws the line of the document and points at it; what it expected stands at the end.
-pub fn of_parser(message: &str) -> String {
-    match message.rsplit_once("\n  = ") {
-        Some((_, expected)) => format!("the document does not parse: {}", expected.trim()),
-        None => format!("the document does not parse: {message}"),
-    }
-}
-
 /// Without line breaks and other control characters, and not too long.
 pub fn one_line(message: &str) -> String {
     let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}');
@@ -79,17 +71,6 @@ fn shortened(text: &str, len_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_parsers_drawing_becomes_a_sentence() {
-        let error = async_graphql::parser::parse_query("{ a\n").unwrap_err();
-        let message = of_parser(&error.to_string());
-        assert!(
-            message.starts_with("the document does not parse: "),
-            "{message}"
-        );
-        assert!(!message.contains(['\n', '|', '^']), "{message}");
-    }
 
     #[test]
     fn a_message_is_one_line_and_bounded() {

@@ -9,7 +9,8 @@ use async_graphql::{
     parser::types::{BaseType, Type},
 };
 
-use super::{Shape, Types};
+use super::Shape;
+use crate::graphql::types::Types;
 
 /// The value is null where none may be: what is around it cannot be there either.
 struct Impossible;

@@ -4,16 +4,18 @@
 //! An object's concrete type need not be known: the keys that are there come in the order in which the selection names
 //! them first, whatever the condition under which it does.
 
+use std::collections::HashMap;
+
 use async_graphql::{
     Name, Positioned, Value, Variables,
     indexmap::IndexMap,
     parser::types::{
-        BaseType, Directive, ExecutableDocument, FragmentSpread, OperationDefinition, Selection,
+        Directive, FragmentDefinition, FragmentSpread, OperationDefinition, Selection,
         SelectionSet, Type,
     },
 };
 
-use super::Types;
+use crate::graphql::types::{Types, name_of};
 
 /// Selections that are looked at. The engine executes no document of more, since each costs at least one.
 const SELECTIONS_MAX: usize = 20_000;
@@ -25,6 +27,8 @@ const DEPTH_MAX: usize = 64;
 #[derive(Default)]
 pub struct Shape {
     pub(super) fields: IndexMap<Name, Field>,
+    /// Whether what the whole operation selects may depend on `@skip` or `@include`; said of the whole alone.
+    is_conditional: bool,
 }
 
 /// A key of an object.
@@ -39,40 +43,43 @@ pub struct Field {
 impl Field {
     /// None for introspection's own.
     pub fn r#type<'t>(&self, types: &'t Types) -> Option<&'t Type> {
-        types.field(&self.parent, &self.name)
+        Some(&types.field(&self.parent, &self.name)?.of_type)
     }
 }
 
 impl Shape {
-    /// Of the operation that is executed. Empty if there is none, or none that the engine would execute.
+    /// Of an operation, with the fragments of its document. Empty if the engine would not execute it.
     pub fn of(
-        document: &ExecutableDocument,
-        operation_name: Option<&str>,
+        fragments: &Fragments,
+        operation: &OperationDefinition,
         variables: &Variables,
         types: &Types,
     ) -> Self {
-        let mut operations = document.operations.iter();
-        let operation = match operation_name {
-            Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name == wanted)),
-            None => operations.next(),
-        };
-        let Some((_, operation)) = operation else {
-            return Self::default();
-        };
         let mut collector = Collector {
-            document,
-            operation: &operation.node,
+            fragments,
+            operation,
             variables,
             types,
             selections_left: SELECTIONS_MAX,
+            is_conditional: false,
+        };
+        let Some(root) = types.root(operation.ty) else {
+            return Self::default();
         };
         let mut shape = Self::default();
-        let root = Types::root(operation.node.ty);
-        let selection = &operation.node.selection_set.node;
-        match collector.collect(selection, &root, &mut shape, &mut Vec::new(), 0) {
-            Ok(()) => shape,
+        let selection = &operation.selection_set.node;
+        match collector.collect(selection, root, &mut shape, &mut Vec::new(), 0) {
+            Ok(()) => {
+                shape.is_conditional = collector.is_conditional;
+                shape
+            }
             Err(Unbounded) => Self::default(),
         }
+    }
+
+    /// Whether it may be another with other variables.
+    pub fn is_conditional(&self) -> bool {
+        self.is_conditional
     }
 
     pub fn field(&self, key: &str) -> Option<&Field> {
@@ -115,15 +122,19 @@ impl Shape {
     }
 }
 
+/// A document's fragments by their names.
+pub type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
 /// The document is larger than any that is executed.
 struct Unbounded;
 
 struct Collector<'a> {
-    document: &'a ExecutableDocument,
+    fragments: &'a Fragments,
     operation: &'a OperationDefinition,
     variables: &'a Variables,
     types: &'a Types,
     selections_left: usize,
+    is_conditional: bool,
 }
 
 impl<'a> Collector<'a> {
@@ -156,7 +167,8 @@ impl<'a> Collector<'a> {
                     });
                     let set = &field.selection_set.node;
                     if !set.items.is_empty() {
-                        let of = self.types.field(parent, &field.name.node).map(named);
+                        let of = self.types.field(parent, &field.name.node);
+                        let of = of.map(|of| name_of(&of.of_type));
                         // Introspection's own types are no condition of any fragment's.
                         let of = of.unwrap_or(parent);
                         self.collect(set, of, &mut shape.selection, &mut Vec::new(), depth + 1)?;
@@ -184,7 +196,7 @@ impl<'a> Collector<'a> {
         depth: usize,
     ) -> Result<(), Unbounded> {
         let name = &fragment.node.fragment_name.node;
-        let Some(fragment) = self.document.fragments.get(name) else {
+        let Some(fragment) = self.fragments.get(name) else {
             return Ok(());
         };
         if spread.contains(&name) {
@@ -197,7 +209,8 @@ impl<'a> Collector<'a> {
         self.collect(set, parent, into, spread, depth + 1)
     }
 
-    fn is_skipped(&self, directives: &[Positioned<Directive>]) -> bool {
+    fn is_skipped(&mut self, directives: &[Positioned<Directive>]) -> bool {
+        self.is_conditional |= !directives.is_empty();
         directives.iter().any(|directive| {
             let skips_if = match directive.node.name.node.as_str() {
                 "skip" => true,
@@ -222,13 +235,5 @@ impl<'a> Collector<'a> {
             let defined = defined.find(|defined| defined.node.name.node == *name)?;
             Some(defined.node.default_value.as_ref()?.node.clone())
         })
-    }
-}
-
-/// The name of the type whose values a type's lists hold.
-fn named(of: &Type) -> &Name {
-    match &of.base {
-        BaseType::Named(name) => name,
-        BaseType::List(item) => named(item),
     }
 }

@@ -209,7 +209,6 @@ impl Event {
     }
 
     /// Its tickets, in the order in which they were added, which is the order of the seats in each row.
-    #[graphql(complexity = "page::cost(first, last, child_complexity)")]
     #[allow(
         clippy::too_many_arguments,
         reason = "a connection has four arguments in the specification, and this one a filter"

@@ -5,12 +5,12 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use super::reasons::{Code, Reason};
 use crate::{
     catalogue,
-    graphql::{catalogue::Ticket, deadline, domain, page},
+    graphql::{catalogue::Ticket, deadline, domain},
     ids::{EventId, TicketId},
 };
 
 /// How many groups are offered when the client does not say.
-const GROUPS_DEFAULT: i32 = 3;
+pub const GROUPS_DEFAULT: i32 = 3;
 
 /// The most groups that are looked for at once.
 const GROUPS_MAX: i32 = 10;
@@ -50,9 +50,6 @@ impl Alternatives {
 impl Alternatives {
     /// What is offered instead, the nearest first, when tickets that were asked for by their ids are sold, held or blocked;
     /// null in every other case. Nothing is kept for you: the next purchase or hold decides.
-    #[graphql(
-        complexity = "page::cost(Some(first.unwrap_or(GROUPS_DEFAULT)), None, child_complexity)"
-    )]
     async fn alternatives(
         &self,
         ctx: &Context<'_>,

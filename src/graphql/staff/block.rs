@@ -109,11 +109,6 @@ pub struct UnblockTicketsPayload {
     user_errors: Vec<StaffUserError<UnblockTicketsErrorCode>>,
 }
 
-/// What such a mutation costs when a request is weighed: each ticket costs what was selected of it.
-pub fn cost(tickets: &[ID], child: usize) -> usize {
-    tickets.len().clamp(1, TICKETS_PER_ORDER_MAX) * child.max(1)
-}
-
 pub async fn block_tickets(
     ctx: &Context<'_>,
     input: BlockTicketsInput,

@@ -68,10 +68,9 @@ impl Transaction {
             if !gate.is_open {
                 closed.extend(gates.get(&gate.gate));
             } else if !wanted.is_empty()
-                && let Some(ticket) =
-                    ticket::Model::from_query_result_optional(&row, "").step(step)?
+                && let Some(_) = row.try_get::<Option<uuid::Uuid>>("", "id").step(step)?
             {
-                locked.push(ticket);
+                locked.push(ticket::Model::from_query_result(&row, "").step(step)?);
             }
         }
         note_locked(facts, locked);
@@ -225,9 +224,7 @@ pub(super) enum Age {
 /// earlier batch saw. Where a customer's allowance has its say, it comes first.
 fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Vec<(EventId, TicketId, i64)> {
     let mut facts = Facts::default();
-    if !hints.recall_events(&mut facts, &events_of(requests)) {
-        return Vec::new();
-    }
+    hints.recall_events(&mut facts, &events_of(requests));
     let mut wanted = Vec::new();
     for request in requests {
         let event_id = request.command.event_id;

@@ -28,20 +28,21 @@ struct Seen {
 }
 
 impl Hints {
-    /// Takes the events and the time from what was read last, if all of these are known.
+    /// Takes the time and, of these events, those that are known from what was read last. Whether that is all of them.
     pub fn recall_events(&self, facts: &mut Facts, events: &HashSet<EventId>) -> bool {
         let seen = self.seen();
-        let known: Option<HashMap<_, _>> = events
-            .iter()
-            .map(|id| Some((*id, seen.events.get(id)?.clone())))
-            .collect();
-        let Some(known) = known else { return false };
         facts.now = seen.now;
-        facts.events = known;
-        true
+        facts.events = events
+            .iter()
+            .filter_map(|id| Some((*id, seen.events.get(id)?.clone())))
+            .collect();
+        facts.events.len() == events.len()
     }
 
     pub fn remember_events(&self, facts: &Facts) {
+        if facts.events.is_empty() {
+            return;
+        }
         let mut seen = self.seen();
         if seen.events.len() >= REMEMBERED_MAX {
             seen.events.clear();
