@@ -1,5 +1,7 @@
 //! What a database does on its own, or a hand at its console, and what a sale makes of it.
 
+use std::time::{Duration, Instant};
+
 use sea_orm::ConnectionTrait;
 
 use crate::harness::{Database, Outcome, Server, rows, seed};
@@ -100,4 +102,66 @@ on_both_databases! {
         connection.close().await.unwrap();
         rows::assert_conserved(&database, &[first, any]).await;
     }
+}
+
+/// A waiting lane has one connection. Of a batch that was halved there, the first half begins the next transaction while it
+/// commits; if the other half is too late by then, nothing may keep that transaction: whoever waits next needs the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_lane_keeps_no_transaction_that_was_begun_for_who_came_too_late() {
+    let database = Database::postgres().await;
+    let server = Server::builder(&database)
+        .env("ROWLOCK_SALE_DEADLINE_MS", "1600")
+        .start()
+        .await;
+    let event = seed::seats(&server.client(), 4).await;
+    let rows = database.connect().await;
+    // The batch of seats 2 and 3 loses its connection once, so that it waits as one. Then seat 2 takes its time, and seat 3
+    // cannot be written.
+    for sql in [
+        "CREATE SEQUENCE tries",
+        "CREATE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.seat_label LIKE '%Seat 1' THEN
+                 PERFORM pg_sleep(0.3);
+             ELSIF NEW.seat_label LIKE '%Seat 2' THEN
+                 IF nextval('tries') = 1 THEN
+                     PERFORM pg_terminate_backend(pg_backend_pid());
+                     PERFORM pg_sleep(1);
+                 END IF;
+                 PERFORM pg_sleep(0.9);
+             ELSIF NEW.seat_label LIKE '%Seat 3' THEN
+                 RAISE EXCEPTION 'poisoned';
+             END IF;
+             RETURN NEW;
+         END $$",
+        "CREATE TRIGGER hinder BEFORE INSERT ON order_items FOR EACH ROW EXECUTE FUNCTION hinder()",
+    ] {
+        rows.execute_unprepared(sql).await.unwrap();
+    }
+    let buy = |buyer: &str, seat: usize, after_ms: u64| {
+        let (client, id) = (server.client().customer(buyer), event.seat(seat).id.clone());
+        async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            client.purchase_ticket(&id, "mine").await
+        }
+    };
+    let (first, slow, poisoned) =
+        tokio::join!(buy("xan", 1, 0), buy("ada", 2, 100), buy("bob", 3, 150));
+    assert!(first.is_sold(), "{first:?}");
+    assert!(slow.is_sold(), "{slow:?}");
+    assert!(!poisoned.is_sold(), "{poisoned:?}");
+
+    // Somebody waits for a row that is free again in a moment.
+    let lock = rows::lock_seat(&rows, event.seat(4).seat.as_ref().unwrap()).await;
+    let begin = Instant::now();
+    let (waited, ()) = tokio::join!(buy("eve", 4, 0), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        lock.rollback().await.unwrap();
+    });
+    let took = begin.elapsed();
+    assert!(
+        waited.is_sold() && took < Duration::from_secs(1),
+        "{waited:?} after {took:?}"
+    );
+    rows.close().await.unwrap();
+    rows::assert_conserved(&database, &[first, slow, waited]).await;
 }

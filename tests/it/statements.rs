@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Database, Server, client::Answer, eventually, rows, seed};
@@ -263,6 +263,103 @@ async fn a_purchase_locks_its_ticket_in_a_handful_of_statements() {
         );
     }
     rows::assert_conserved(&database, &outcomes).await;
+}
+
+/// A batch whose gates are all closed reads nothing; it must not leave the next one without the time by which its tickets
+/// can be locked at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_gate_costs_the_next_sale_nothing() {
+    const GATE: &str = "SELECT pg_advisory_xact_lock(('x' || encode(substring(sha256(
+             'rowlock'::bytea || '\\x00'::bytea || 'gate'::bytea || uuid_send(orders.event_id) || uuid_send(orders.customer_id)
+         ) FROM 1 FOR 8), 'hex'))::bit(64)::bigint) FROM orders";
+    let database = Database::postgres().await;
+    let server = start(&database).await;
+    let event = seed::seats(&server.client(), 4).await;
+    let (ada, bob) = (
+        server.client().customer("ada"),
+        server.client().customer("bob"),
+    );
+    let mut outcomes = vec![ada.purchase_ticket(&event.tickets[0].id, "first").await];
+    let rows = database.connect().await;
+    let gate = rows.begin().await.unwrap();
+    gate.execute_unprepared(GATE).await.unwrap();
+    outcomes.push(bob.purchase_ticket(&event.tickets[1].id, "first").await);
+
+    let waiting = tokio::spawn({
+        let (ada, id) = (ada.clone(), event.tickets[2].id.clone());
+        async move { ada.purchase_ticket(&id, "second").await }
+    });
+    eventually("a wait for the gate", LOGGED_WITHIN, async || {
+        let is_waiting = |line: &Value| {
+            statement(line).is_some_and(|sql| sql.contains("pg_advisory_xact_lock("))
+        };
+        log(&server).iter().any(is_waiting).then_some(())
+    })
+    .await;
+    let before = server.log().len();
+    outcomes.push(bob.purchase_ticket(&event.tickets[3].id, "second").await);
+    let of_a_sale =
+        |line: &Value| statement(line).filter(|sql| !sql.contains("pg_advisory_xact_lock("));
+    let sequence: Vec<String> = log(&server)[before..]
+        .iter()
+        .filter_map(of_a_sale)
+        .collect();
+    gate.rollback().await.unwrap();
+    outcomes.push(waiting.await.unwrap());
+    let gate_with_lock =
+        |sql: &String| sql.contains("pg_try_advisory_xact_lock") && sql.contains("FOR UPDATE");
+    assert!(sequence.iter().any(gate_with_lock), "{sequence:#?}");
+    rows.close().await.unwrap();
+    rows::assert_conserved(&database, &outcomes).await;
+}
+
+/// Who names a ticket of an event that does not exist must not cost the buyers of the same batch their short way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_event_costs_its_neighbours_nothing() {
+    let (database, elsewhere) = (Database::postgres().await, Database::postgres().await);
+    let server = start(&database).await;
+    let event = seed::seats(&server.client(), 3).await;
+    let foreign = {
+        let other = Server::start(&elsewhere).await;
+        seed::seats(&other.client(), 1).await.tickets.remove(0).id
+    };
+    let rows = database.connect().await;
+    for sql in [
+        "CREATE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.seat_label LIKE '%Seat 2' THEN PERFORM pg_sleep(0.5); END IF;
+             RETURN NEW;
+         END $$",
+        "CREATE TRIGGER hinder BEFORE INSERT ON order_items FOR EACH ROW EXECUTE FUNCTION hinder()",
+    ] {
+        rows.execute_unprepared(sql).await.unwrap();
+    }
+    let buy = |buyer: &str, id: &str, after_ms: u64| {
+        let (client, id) = (server.client().customer(buyer), id.to_owned());
+        async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            client.purchase_ticket(&id, &id).await
+        }
+    };
+    let first = buy("ada", &event.seat(1).id, 0).await;
+    let before = server.log().len();
+    // While the first is written, the others gather.
+    let (slow, unknown, sold) = tokio::join!(
+        buy("ada", &event.seat(2).id, 0),
+        buy("bob", &foreign, 150),
+        buy("eve", &event.seat(3).id, 150)
+    );
+    assert!(!unknown.is_sold(), "{unknown:?}");
+    let sequence: Vec<String> = log(&server)[before..]
+        .iter()
+        .filter_map(statement)
+        .collect();
+    // The slow one's own, and that of the batch after it.
+    let gate_with_lock =
+        |sql: &&String| sql.contains("pg_try_advisory_xact_lock") && sql.contains("FOR UPDATE");
+    let batches = sequence.iter().filter(gate_with_lock).count();
+    assert!(batches >= 2, "{sequence:#?}");
+    rows.close().await.unwrap();
+    rows::assert_conserved(&database, &[first, slow, sold]).await;
 }
 
 /// A table that was analysed while it was empty is one row for the planner, and a session keeps its plan: it must not read
