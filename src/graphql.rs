@@ -7,6 +7,7 @@
 mod answer;
 mod audit;
 mod catalogue;
+mod company;
 mod deadline;
 mod desk;
 mod documents;

@@ -38,6 +38,17 @@ impl Answer {
         }
     }
 
+    /// The same answer for somebody else.
+    pub fn again(&self) -> Self {
+        let mut response = Response::new(self.response.data.clone());
+        response.extensions = self.response.extensions.clone();
+        response.errors = self.response.errors.clone();
+        Self {
+            response,
+            is_executed: self.is_executed,
+        }
+    }
+
     /// The engine's answer to a document of this shape.
     pub fn of_engine(
         mut response: Response,

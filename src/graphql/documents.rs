@@ -19,7 +19,7 @@ use async_graphql::{
     Name, Positioned, Request, ServerError, Value, Variables,
     parser::{
         parse_query,
-        types::{DocumentOperations, ExecutableDocument, OperationDefinition},
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     },
 };
 use quick_cache::{Weighter, sync::Cache};
@@ -71,6 +71,7 @@ struct Operation {
 
 /// What is known of a request that may be executed.
 pub struct Prepared {
+    pub kind: OperationType,
     pub shape: Arc<Shape>,
     pub weighed: Weighed,
 }
@@ -119,7 +120,11 @@ impl Documents {
         request.set_parsed_query(document.executable(operation));
         // There is one operation left, whatever its name.
         request.operation_name = None;
-        Ok(Prepared { shape, weighed })
+        Ok(Prepared {
+            kind: operation.definition.node.ty,
+            shape,
+            weighed,
+        })
     }
 
     /// The document with this text, from those that are kept or checked now.

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::Request;
+use async_graphql::{Request, parser::types::OperationType};
+use futures_util::FutureExt;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{
     Domain, Loaders, Schema,
     answer::Answer,
+    company::Company,
     deadline::Deadline,
     documents::{Documents, Prepared},
     schema,
@@ -17,10 +20,34 @@ use crate::{auth::Caller, config::QueryConfig};
 
 /// A schema that answers.
 pub struct Engine {
+    executor: Arc<Executor>,
+    /// Those who ask the same thing, which anybody may, at the same time: thousands, when an on-sale opens.
+    company: Company<Question, Arc<Answer>>,
+    answer_within: Duration,
+}
+
+/// What an execution needs, also after the request that began it has hung up: others may wait for it.
+struct Executor {
     schema: Schema,
     documents: Documents,
     types: Arc<Types>,
-    answer_within: Duration,
+}
+
+/// A request that may be executed.
+struct Execution {
+    executor: Arc<Executor>,
+    request: Request,
+    prepared: Prepared,
+    request_id: Option<String>,
+}
+
+/// What is asked, as far as the answer to an anonymous caller depends on it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Question {
+    document: String,
+    operation: Option<String>,
+    /// As JSON, whose keys are in order.
+    variables: String,
 }
 
 impl Engine {
@@ -28,10 +55,14 @@ impl Engine {
     pub fn new(domain: Domain, limits: QueryConfig, answer_within: Duration) -> Self {
         let schema = schema(domain);
         let types = Arc::new(Types::read(&schema.sdl()));
-        Self {
+        let executor = Executor {
             documents: Documents::new(limits, types.clone()),
             types,
             schema,
+        };
+        Self {
+            executor: Arc::new(executor),
+            company: Company::default(),
             answer_within,
         }
     }
@@ -44,14 +75,57 @@ impl Engine {
         request_id: Option<&str>,
     ) -> Answer {
         let deadline = Deadline(Instant::now() + self.answer_within);
-        let Prepared { shape, weighed } = match self.documents.prepare(&mut request).await {
+        let operation = request.operation_name.clone();
+        let prepared = match self.executor.documents.prepare(&mut request).await {
             Ok(prepared) => prepared,
             Err(errors) => return Answer::refused(errors, request_id),
         };
+        let is_for_anybody =
+            prepared.kind == OperationType::Query && matches!(caller, Caller::Anonymous);
+        let question = is_for_anybody.then(|| Question::of(&request, operation));
         let request = request.data(Loaders::default()).data(caller).data(deadline);
-        let mut response = self.schema.execute(request).await;
-        self.documents.veil(&mut response.errors);
-        let response = response.extension("cost", weighed.into());
-        Answer::of_engine(response, &shape, &self.types, request_id)
+        let execution = Execution {
+            executor: Arc::clone(&self.executor),
+            request,
+            prepared,
+            request_id: request_id.map(str::to_owned),
+        };
+        let Some(question) = question else {
+            return execution.run().await;
+        };
+        // Whoever waits for it may be the one who carries it on.
+        let run = |execution: Execution| execution.run().in_current_span().map(Arc::new);
+        match self.company.ask(question, execution, run).await {
+            // A fault is logged under the id of the request that it spoils, which is told to its client.
+            (answer, Some(execution)) if answer.response.is_err() => execution.run().await,
+            (answer, _) => Arc::try_unwrap(answer).unwrap_or_else(|answer| answer.again()),
+        }
+    }
+}
+
+impl Execution {
+    async fn run(self) -> Answer {
+        let Self {
+            executor,
+            request,
+            prepared,
+            request_id,
+        } = self;
+        let mut response = executor.schema.execute(request).await;
+        executor.documents.veil(&mut response.errors);
+        let response = response.extension("cost", prepared.weighed.into());
+        let shape = &prepared.shape;
+        Answer::of_engine(response, shape, &executor.types, request_id.as_deref())
+    }
+}
+
+impl Question {
+    fn of(request: &Request, operation: Option<String>) -> Self {
+        let variables = serde_json::to_string(&request.variables);
+        Self {
+            document: request.query.clone(),
+            operation,
+            variables: variables.expect("variables came as JSON"),
+        }
     }
 }

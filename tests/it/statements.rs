@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::harness::{Client, Database, Server, client::Answer, eventually, rows, seed};
 
@@ -285,10 +286,9 @@ async fn a_closed_gate_costs_the_next_sale_nothing() {
     gate.execute_unprepared(GATE).await.unwrap();
     outcomes.push(bob.purchase_ticket(&event.tickets[1].id, "first").await);
 
-    let waiting = tokio::spawn({
-        let (ada, id) = (ada.clone(), event.tickets[2].id.clone());
-        async move { ada.purchase_ticket(&id, "second").await }
-    });
+    let (again, id) = (ada.clone(), event.tickets[2].id.clone());
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { again.purchase_ticket(&id, "second").await });
     eventually("a wait for the gate", LOGGED_WITHIN, async || {
         let is_waiting = |line: &Value| {
             statement(line).is_some_and(|sql| sql.contains("pg_advisory_xact_lock("))
@@ -305,7 +305,7 @@ async fn a_closed_gate_costs_the_next_sale_nothing() {
         .filter_map(of_a_sale)
         .collect();
     gate.rollback().await.unwrap();
-    outcomes.push(waiting.await.unwrap());
+    outcomes.extend(waiting.join_all().await);
     let gate_with_lock =
         |sql: &String| sql.contains("pg_try_advisory_xact_lock") && sql.contains("FOR UPDATE");
     assert!(sequence.iter().any(gate_with_lock), "{sequence:#?}");

@@ -1,6 +1,9 @@
 //! What many read at once: everybody is told what they may see, and lists of tickets are whole.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use sea_orm::ConnectionTrait;
@@ -139,6 +142,40 @@ on_both_databases! {
             }
         });
         join_all(asked).await;
+    }
+
+    /// Their requests are answered together, and never by what was read before they asked.
+    async fn who_asks_after_a_sale_sees_it_however_many_ask(database: Database) {
+        const SALES: usize = 30;
+        const LOOKING: usize = 12;
+        let server = Server::start(&database).await;
+        let client = server.client();
+        let event = seed::seats(&client, SALES).await;
+        let document = "query($id: ID!) { event(by: { id: $id }) { ticketTypes { availability { available sold } } } }";
+        let variables = json!({ "id": event.id });
+        let look = async || {
+            let data = client.data(document, variables.clone()).await;
+            let availability = &data["event"]["ticketTypes"][0]["availability"];
+            let number = |field: &str| availability[field].as_u64().unwrap();
+            assert_eq!(number("available") + number("sold"), SALES as u64, "{availability}");
+            number("sold")
+        };
+        let sold = AtomicU64::new(0);
+        let refresh = (0..LOOKING).map(async |_| {
+            while sold.load(Ordering::SeqCst) < SALES as u64 {
+                let sold_before = sold.load(Ordering::SeqCst);
+                assert!(look().await >= sold_before);
+            }
+        });
+        let sell = async {
+            for ticket in &event.tickets {
+                let buyer = client.customer("ada");
+                buyer.purchase_ticket(&ticket.id, &ticket.id).await.sold();
+                let sold = sold.fetch_add(1, Ordering::SeqCst) + 1;
+                assert_eq!(look().await, sold);
+            }
+        };
+        tokio::join!(join_all(refresh), sell);
     }
 
     async fn a_fault_that_spoils_many_requests_is_found_under_the_id_of_each(database: Database) {
