@@ -143,7 +143,7 @@ async fn a_refusal_is_short_and_repeats_little_of_what_was_sent() {
     let database = Database::sqlite().await;
     let server = Server::start(&database).await;
     let long = "Qx".repeat(5_000);
-    let many: String = (0..500).map(|n| format!("Qx{n} ")).collect();
+    let many: String = (0..50).map(|n| format!("Qx{n} ")).collect();
     for (document, variables, code) in [
         (format!("{{ {long}"), json!({}), "GRAPHQL_PARSE_FAILED"),
         (
