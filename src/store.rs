@@ -57,6 +57,9 @@ const AUDIT_SESSION: &[(&str, &str)] = &[
     // It compares whole tables. Of one that was last analysed while it was empty the planner would read all of the other
     // table again for each row: minutes where a hash takes a fraction of a second.
     ("enable_nestloop", "off"),
+    // Where nothing but a nested loop will do, its plan is priced so high that PostgreSQL would compile it: a second for
+    // each statement.
+    ("jit", "off"),
 ];
 
 /// How many of SQLite's virtual machine's instructions, some milliseconds, pass between two looks at a reader's deadline.
@@ -83,6 +86,8 @@ const SALES_SESSION: &[(&str, &str)] = &[
     ("default_transaction_isolation", "read committed"),
     // A plan made while a table was small would read it from end to end, and be kept while it grows.
     ("enable_seqscan", "off"),
+    // Where there is no index, that prices a plan so high that PostgreSQL would compile it.
+    ("jit", "off"),
     // The plan for an array of one is the plan for an array of many: planning each anew costs more than it finds.
     ("plan_cache_mode", "force_generic_plan"),
 ];
