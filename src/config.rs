@@ -2,7 +2,7 @@
 //!
 //! This is the only place that names an environment variable; the environment itself is read once, in `main`.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
 use crate::sales::Limits;
 
@@ -29,6 +29,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub http: HttpConfig,
+
+    #[command(flatten)]
+    pub persisted: PersistedConfig,
 }
 
 impl Config {
@@ -212,6 +215,93 @@ pub struct HttpConfig {
         value_name = "MS",
         default_value = "15000", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub shutdown_ms: u64,
+
+    /// Another site whose pages may use this server from a browser, such as https://shop.example; * for any. The flag may
+    /// come several times, the variable has commas. None: only the server's own pages
+    #[arg(
+        long = "cors-origin",
+        env = "ROWLOCK_CORS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<AllowedOrigin>,
+}
+
+/// Documents that clients name instead of sending them.
+#[derive(Clone, clap::Args)]
+pub struct PersistedConfig {
+    /// Bytes of text that automatic persisted queries may keep in memory; 0 turns them off
+    #[arg(
+        long,
+        env = "ROWLOCK_PERSISTED_QUERIES_LEN",
+        value_name = "BYTES",
+        default_value = "2097152"
+    )]
+    pub persisted_queries_len: u64,
+
+    /// A manifest of documents, as graphql-codegen writes it (persistedDocuments): a JSON object of ids, each with its
+    /// document. Clients name one by documentId. It is read once, at the start
+    #[arg(long, env = "ROWLOCK_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+
+    /// Answer the documents of --trusted-documents and no others. The playground has nothing to ask then
+    #[arg(
+        long,
+        env = "ROWLOCK_TRUSTED_DOCUMENTS_ONLY",
+        requires = "trusted_documents"
+    )]
+    pub trusted_documents_only: bool,
+}
+
+/// Whose pages may ask and read answers from a browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    /// Everybody's, without their users' credentials.
+    Any,
+    /// As browsers write it, such as `https://shop.example` or `http://localhost:5173`.
+    Exact(String),
+}
+
+impl AllowedOrigin {
+    /// Whether a page of this origin is meant.
+    pub fn is(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(allowed) => allowed == origin,
+        }
+    }
+}
+
+impl FromStr for AllowedOrigin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let is_origin = text.split_once("://").is_some_and(|(scheme, host)| {
+            let default_port = match scheme {
+                "https" => ":443",
+                "http" => ":80",
+                _ => "/",
+            };
+            let is_of = |text: &str, marks: &[u8]| {
+                !text.is_empty()
+                    && text.bytes().all(|byte| {
+                        byte.is_ascii_lowercase() || byte.is_ascii_digit() || marks.contains(&byte)
+                    })
+            };
+            is_of(scheme, b"+-.") && is_of(host, b"-._:[]") && !host.ends_with(default_port)
+        });
+        if is_origin {
+            Ok(Self::Exact(text.to_owned()))
+        } else {
+            Err("write an origin as browsers do: scheme://host or scheme://host:port, in lower case, with no path and no \
+                 default port; or * for any"
+                .to_owned())
+        }
+    }
 }
 
 /// How the server writes its log, to standard error.
@@ -242,4 +332,37 @@ pub struct LogConfig {
 pub enum LogFormat {
     Pretty,
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AllowedOrigin;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for good in [
+            "https://shop.example",
+            "http://localhost:5173",
+            "http://[::1]:8080",
+            "capacitor://localhost",
+        ] {
+            let origin: AllowedOrigin = good.parse().unwrap();
+            assert!(origin.is(good) && !origin.is("https://other.example"));
+        }
+        for bad in [
+            "",
+            "null",
+            "shop.example",
+            "https://",
+            "https://shop.example/",
+            "https://Shop.example",
+            "https://a@b.example",
+            "https://shop.example:443",
+            "http://shop.example:80",
+            "https://*.example",
+            "https://a b",
+        ] {
+            assert!(bad.parse::<AllowedOrigin>().is_err(), "{bad}");
+        }
+    }
 }

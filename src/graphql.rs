@@ -33,7 +33,7 @@ use chrono::{DateTime, Utc};
 
 pub use self::{
     documents::Documents,
-    engine::{Answer, Engine},
+    engine::{Answer, Engine, NotAQuery},
 };
 
 use self::{
