@@ -13,6 +13,7 @@ mod origin;
 mod params;
 mod persisted;
 mod request_id;
+mod worded;
 
 use std::{sync::Arc, time::Duration};
 

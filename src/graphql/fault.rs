@@ -40,6 +40,8 @@ pub enum Code {
     DocumentNotTrusted,
     /// The path with its query is longer than the server takes: use POST.
     UriTooLong,
+    /// The request's line and headers are larger than the server takes.
+    HeadersTooLarge,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not of a media type that the server reads.
@@ -76,6 +78,7 @@ impl Code {
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::UriTooLong => "URI_TOO_LONG",
+            Self::HeadersTooLarge => "HEADERS_TOO_LARGE",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::Overloaded => "OVERLOADED",

@@ -41,12 +41,8 @@ impl Refusal {
 
     /// An answer with one error and no data.
     pub fn answer(self, media_type: MediaType) -> Response {
-        let mut extensions = json!({ "code": self.code.as_str() });
-        if let Some(id) = request_id::current() {
-            extensions["requestId"] = json!(id);
-        }
-        let body = json!({ "errors": [{ "message": self.message, "extensions": extensions }] });
-        let mut response = (self.status, body.to_string()).into_response();
+        let body = body(self.code, &self.message, request_id::current().as_deref());
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, media_type.header());
         if let Some((name, value)) = self.header {
@@ -61,6 +57,15 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         self.answer(MediaType::Json)
     }
+}
+
+/// One error of GraphQL's shape.
+pub fn body(code: Code, message: &str, request_id: Option<&str>) -> String {
+    let mut extensions = json!({ "code": code.as_str() });
+    if let Some(id) = request_id {
+        extensions["requestId"] = json!(id);
+    }
+    json!({ "errors": [{ "message": message, "extensions": extensions }] }).to_string()
 }
 
 /// Something is broken here, and the log says what.

@@ -1,5 +1,11 @@
 //! GraphQL over HTTP, and everything else that comes to the port.
 
+mod any;
+mod browsers;
+mod documents;
+mod raw;
+mod status;
+
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
