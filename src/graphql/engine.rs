@@ -81,7 +81,10 @@ fn executes_a_mutation(document: &ExecutableDocument, name: Option<&str>) -> boo
     let operation = match (&document.operations, name) {
         (DocumentOperations::Single(operation), _) => Some(operation),
         (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
-        (DocumentOperations::Multiple(operations), None) => operations.values().next(),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()
+        }
+        (DocumentOperations::Multiple(_), None) => None,
     };
     operation.is_some_and(|operation| operation.node.ty == OperationType::Mutation)
 }

@@ -5,7 +5,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use super::worded::Worded;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -18,6 +17,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
+
+use super::worded::Worded;
 
 /// From a connection's beginning, or from the last answer on it, to the end of the next request's headers.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -71,6 +72,7 @@ impl Connections {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_WAIT_MAX)
+            .max_header_size(HEAD_LEN_MAX)
             .max_buf_size(HEAD_LEN_MAX)
             .serve_connection(
                 Worded::new(TokioIo::new(stream)),
