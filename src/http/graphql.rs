@@ -15,6 +15,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 use super::{
@@ -176,6 +177,10 @@ fn shape(answer: Answer, media_type: MediaType) -> Response {
     answer
         .headers_mut()
         .insert(CONTENT_TYPE, media_type.header());
+    if status.as_u16() == PARTIAL_SUCCESS {
+        let reason = ReasonPhrase::from_static(b"Partial Success");
+        answer.extensions_mut().insert(reason);
+    }
     *answer.status_mut() = status;
     answer
 }
