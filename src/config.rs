@@ -216,7 +216,7 @@ pub struct HttpConfig {
         default_value = "15000", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub shutdown_ms: u64,
 
-    /// Another site whose pages may use this server from a browser, such as https://shop.example; * for any. The flag may
+    /// Another site whose pages may use this server from a browser, such as `https://shop.example`; `*` for any. The flag may
     /// come several times, the variable has commas. None: only the server's own pages
     #[arg(
         long = "cors-origin",
