@@ -2,11 +2,15 @@
 //!
 //! This is the only room that names an environment variable; the environment itself is read once, in `main`.
 
+mod origin;
 mod query;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-pub use self::query::{Introspection, QueryConfig};
+pub use self::{
+    origin::AllowedOrigin,
+    query::{Introspection, QueryConfig},
+};
 use crate::sales::Limits;
 
 /// Every option of a server.
@@ -35,6 +39,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub query: QueryConfig,
+
+    #[command(flatten)]
+    pub persisted: PersistedConfig,
 }
 
 impl Config {
@@ -218,6 +225,42 @@ pub struct HttpConfig {
         value_name = "MS",
         default_value = "15000", value_parser = clap::value_parser!(u64).range(0..=3_600_000))]
     pub shutdown_ms: u64,
+
+    /// Another site whose pages may use this server from a browser, such as `https://shop.example`; `*` for any. The flag may
+    /// come several times, the variable has commas. None: only the server's own pages
+    #[arg(
+        long = "cors-origin",
+        env = "ROWLOCK_CORS_ORIGINS",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<AllowedOrigin>,
+}
+
+/// Documents that clients name instead of sending them.
+#[derive(Clone, clap::Args)]
+pub struct PersistedConfig {
+    /// Bytes of text that automatic persisted queries may keep in memory; 0 turns them off
+    #[arg(
+        long,
+        env = "ROWLOCK_PERSISTED_QUERIES_LEN",
+        value_name = "BYTES",
+        default_value = "2097152"
+    )]
+    pub persisted_queries_len: u64,
+
+    /// A manifest of documents, as graphql-codegen writes it (persistedDocuments): a JSON object of ids, each with its
+    /// document. Clients name one by documentId. It is read once, at the start
+    #[arg(long, env = "ROWLOCK_TRUSTED_DOCUMENTS", value_name = "FILE")]
+    pub trusted_documents: Option<PathBuf>,
+
+    /// Answer the documents of --trusted-documents and no others. The playground has nothing to ask then
+    #[arg(
+        long,
+        env = "ROWLOCK_TRUSTED_DOCUMENTS_ONLY",
+        requires = "trusted_documents"
+    )]
+    pub trusted_documents_only: bool,
 }
 
 impl HttpConfig {

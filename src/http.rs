@@ -3,20 +3,27 @@
 //! Knows nothing about tickets. Whatever goes wrong here is answered as GraphQL answers: JSON with `errors`, a code and
 //! the request's id.
 
+mod accept;
 mod answer;
 mod connections;
+mod cors;
 mod graphql;
 mod health;
+mod origin;
+mod params;
+mod persisted;
 mod request_id;
+mod worded;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
+    http::StatusCode,
     middleware::{Next, from_fn, from_fn_with_state},
     response::{Html, IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get},
 };
 use tokio::{
     net::TcpListener,
@@ -24,7 +31,8 @@ use tokio::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
-use self::connections::Connections;
+pub use self::persisted::Persisted;
+use self::{answer::Refusal, connections::Connections};
 use crate::{
     auth::Tokens,
     config::HttpConfig,
@@ -34,12 +42,17 @@ use crate::{
 /// What is left to do at the very end has at least this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// The longest path with its query, in bytes. A longer document goes into a body; what is on the way to a server takes no
+/// longer line either.
+const URI_LEN_MAX: usize = 8 * 1024;
+
 /// Everything a request may need.
 #[derive(Clone)]
 pub struct App {
     pub engine: Arc<Engine>,
     pub domain: Domain,
     pub tokens: Arc<Tokens>,
+    pub persisted: Arc<Persisted>,
     pub config: HttpConfig,
 }
 
@@ -95,16 +108,22 @@ pub async fn serve(
 
 fn routes(app: App) -> Router {
     let timeout = Duration::from_millis(app.config.request_timeout_ms);
-    Router::new()
+    let cors = cors::layer(&app.config.cors_origins);
+    let routes = Router::new()
         .route("/", get(playground))
-        .route("/graphql", post(graphql::post))
+        .route("/graphql", any(graphql::handle))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(app.config.body_len))
+        .layer(from_fn(refuse_long_uri))
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn_with_state(timeout, give_up_late))
+        .layer(from_fn_with_state(timeout, give_up_late));
+    let routes = match cors {
+        Some(cors) => routes.layer(cors).layer(from_fn(cors::say_no_content)),
+        None => routes,
+    };
+    routes
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(request_id::span)
@@ -126,31 +145,48 @@ async fn playground() -> Html<String> {
     )
 }
 
-async fn unknown_route() -> Response {
-    answer::refusal(
-        axum::http::StatusCode::NOT_FOUND,
-        Code::BadRequest,
+async fn unknown_route() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        Code::NotFound,
         "there is nothing here; GraphQL is at POST /graphql",
     )
 }
 
-async fn wrong_method() -> Response {
-    answer::refusal(
-        axum::http::StatusCode::METHOD_NOT_ALLOWED,
-        Code::BadRequest,
+async fn wrong_method() -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Code::MethodNotAllowed,
         "this path does not know that method; GraphQL is at POST /graphql",
     )
+}
+
+async fn refuse_long_uri(request: Request, next: Next) -> Response {
+    let len = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |uri| uri.as_str().len());
+    if len <= URI_LEN_MAX {
+        return next.run(request).await;
+    }
+    Refusal::new(
+        StatusCode::URI_TOO_LONG,
+        Code::UriTooLong,
+        format!("the URL is longer than {URI_LEN_MAX} bytes; send the request as POST"),
+    )
+    .into_response()
 }
 
 /// Bounds every request, from its first byte to its answer. A purchase under way goes on: only the wait for it ends.
 async fn give_up_late(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => answer::refusal(
-            axum::http::StatusCode::GATEWAY_TIMEOUT,
+        Err(_) => Refusal::new(
+            StatusCode::GATEWAY_TIMEOUT,
             Code::Timeout,
             "the request took too long; repeat a write with the same idempotency key",
-        ),
+        )
+        .into_response(),
     }
 }
 

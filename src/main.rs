@@ -18,7 +18,7 @@ use rowlock::{
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
     graphql::{self, Domain, Engine, global_id::GlobalId},
-    http::{self, App, End},
+    http::{self, App, End, Persisted},
     ids::EventId,
     migrate, rush,
     sales::Sales,
@@ -368,6 +368,7 @@ async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
 
 /// Opens the desk and puts everything together.
 async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App, Failure> {
+    let persisted = Persisted::open(&config.persisted)?;
     rowlock::catalogue::discard_unfinished_imports(&store)
         .await
         .map_err(|fault| fault.source)?;
@@ -379,6 +380,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         engine: Arc::new(engine),
         domain,
         tokens: Arc::new(tokens),
+        persisted: Arc::new(persisted),
         config: config.http.clone(),
     })
 }

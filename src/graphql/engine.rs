@@ -34,6 +34,12 @@ struct Executor {
 }
 
 /// A request that may be executed.
+pub struct Ready {
+    /// What it asks, if anybody may and it changes nothing.
+    question: Option<Question>,
+    execution: Execution,
+}
+
 struct Execution {
     executor: Arc<Executor>,
     request: Request,
@@ -70,26 +76,52 @@ impl Engine {
     /// Answers a query or a mutation. `request_id` is told with each error.
     pub async fn answer(
         &self,
-        mut request: Request,
+        request: Request,
         caller: Caller,
         request_id: Option<&str>,
     ) -> Answer {
+        match self.prepare(request, caller, request_id).await {
+            Ok(ready) => self.execute(ready).await,
+            Err(refused) => refused,
+        }
+    }
+
+    /// Checks all that can be checked before anything is executed.
+    ///
+    /// # Errors
+    /// The answer to a request that is not executed.
+    pub async fn prepare(
+        &self,
+        mut request: Request,
+        caller: Caller,
+        request_id: Option<&str>,
+    ) -> Result<Ready, Answer> {
         let deadline = Deadline(Instant::now() + self.answer_within);
         let operation = request.operation_name.clone();
         let prepared = match self.executor.documents.prepare(&mut request).await {
             Ok(prepared) => prepared,
-            Err(errors) => return Answer::refused(errors, request_id),
+            Err(errors) => return Err(Answer::refused(errors, request_id)),
         };
         let is_for_anybody =
             prepared.kind == OperationType::Query && matches!(caller, Caller::Anonymous);
         let question = is_for_anybody.then(|| Question::of(&request, operation));
-        let request = request.data(Loaders::default()).data(caller).data(deadline);
         let execution = Execution {
             executor: Arc::clone(&self.executor),
-            request,
+            request: request.data(Loaders::default()).data(caller).data(deadline),
             prepared,
             request_id: request_id.map(str::to_owned),
         };
+        Ok(Ready {
+            question,
+            execution,
+        })
+    }
+
+    pub async fn execute(&self, ready: Ready) -> Answer {
+        let Ready {
+            question,
+            execution,
+        } = ready;
         let Some(question) = question else {
             return execution.run().await;
         };
@@ -100,6 +132,13 @@ impl Engine {
             (answer, Some(execution)) if answer.response.is_err() => execution.run().await,
             (answer, _) => Arc::try_unwrap(answer).unwrap_or_else(|answer| answer.again()),
         }
+    }
+}
+
+impl Ready {
+    /// Whether it changes nothing.
+    pub fn is_query(&self) -> bool {
+        self.execution.prepared.kind == OperationType::Query
     }
 }
 

@@ -28,6 +28,26 @@ pub enum Code {
     TokenExpired,
     /// The caller's role may not do this.
     Forbidden,
+    /// There is nothing at this path.
+    NotFound,
+    /// The path does not know that method; a mutation needs POST.
+    MethodNotAllowed,
+    /// The `Accept` header allows neither of the media types that an answer can have.
+    NotAcceptable,
+    /// The body is a list of requests: send one at a time.
+    BatchNotSupported,
+    /// A GET that a page of another site could have caused: send a header that such a page cannot.
+    PreflightRequired,
+    /// The document of this hash or id is not here: send its text.
+    PersistedQueryNotFound,
+    /// Automatic persisted queries are off, or the client speaks another version of them: send the text alone.
+    PersistedQueryNotSupported,
+    /// The server answers only documents of its manifest.
+    DocumentNotTrusted,
+    /// The path with its query is longer than the server takes: use POST.
+    UriTooLong,
+    /// The request's line and headers are larger than the server takes.
+    HeadersTooLarge,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not of a media type that the server reads.
@@ -59,6 +79,16 @@ impl Code {
             Self::InvalidToken => "INVALID_TOKEN",
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::BatchNotSupported => "BATCH_NOT_SUPPORTED",
+            Self::PreflightRequired => "PREFLIGHT_REQUIRED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
+            Self::UriTooLong => "URI_TOO_LONG",
+            Self::HeadersTooLarge => "HEADERS_TOO_LARGE",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::Overloaded => "OVERLOADED",

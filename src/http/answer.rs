@@ -1,28 +1,76 @@
 //! Answers that do not come out of a schema: JSON of GraphQL's shape all the same.
 
 use axum::{
-    Json,
-    http::StatusCode,
+    http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
-use super::request_id;
+use super::{accept::MediaType, request_id};
 use crate::graphql::fault::Code;
 
-/// An answer with one error and no data.
-pub fn refusal(status: StatusCode, code: Code, message: &str) -> Response {
+/// Why a request is not answered by the schema.
+#[derive(Debug)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub code: Code,
+    pub message: String,
+    /// What the status asks for beside the body, such as `Allow`.
+    pub header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            header: None,
+        }
+    }
+
+    /// The request is not of the shape that the protocol asks for.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
+    }
+
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// An answer with one error and no data.
+    pub fn answer(self, media_type: MediaType) -> Response {
+        let body = body(self.code, &self.message, request_id::current().as_deref());
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, media_type.header());
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Refusal {
+    /// Whoever speaks HTTP reads JSON.
+    fn into_response(self) -> Response {
+        self.answer(MediaType::Json)
+    }
+}
+
+/// One error of GraphQL's shape.
+pub fn body(code: Code, message: &str, request_id: Option<&str>) -> String {
     let mut extensions = json!({ "code": code.as_str() });
-    if let Some(id) = request_id::current() {
+    if let Some(id) = request_id {
         extensions["requestId"] = json!(id);
     }
-    let body = json!({ "errors": [{ "message": message, "extensions": extensions }] });
-    (status, Json(body)).into_response()
+    json!({ "errors": [{ "message": message, "extensions": extensions }] }).to_string()
 }
 
 /// Something is broken here, and the log says what.
-pub fn internal() -> Response {
-    refusal(
+pub fn internal() -> Refusal {
+    Refusal::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         Code::Internal,
         "something is broken here; the fault is logged under this request's id",

@@ -18,8 +18,14 @@ use tokio::{
     task::JoinSet,
 };
 
+use super::worded::Worded;
+
 /// From a connection's beginning, or from the last answer on it, to the end of the next request's headers.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A request's line and headers, in bytes; each connection may hold as much. Browsers send some hundred, tokens some
+/// thousand.
+const HEAD_LEN_MAX: usize = 64 * 1024;
 
 /// The system has no more file descriptors, or another passing trouble: wait for some connection to end.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -66,8 +72,10 @@ impl Connections {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_WAIT_MAX)
+            .max_header_size(HEAD_LEN_MAX)
+            .max_buf_size(HEAD_LEN_MAX)
             .serve_connection(
-                TokioIo::new(stream),
+                Worded::new(TokioIo::new(stream)),
                 TowerToHyperService::new(self.routes.clone()),
             );
         let connection = self.shutdown.watch(connection);

@@ -1,93 +1,134 @@
-//! `POST /graphql`: GraphQL over HTTP, as far as it is ours.
+//! `/graphql`: the way of a request, as GraphQL over HTTP has it.
 //!
-//! async-graphql-axum's extractor would run mutations from `text/plain` and multipart bodies, which any web page can send
-//! without asking; what is read here is JSON alone. Its response type stays, for what it does right.
+//! async-graphql-axum's extractor would run mutations from a GET, from `text/plain` and multipart bodies, which any web page
+//! can send without asking; what is read here is JSON alone. Its response type stays, for what it does right.
 
-use async_graphql::Request;
+use async_graphql::{ServerError, Value};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
+        request::Parts,
     },
     response::{IntoResponse, Response},
 };
+use hyper::ext::ReasonPhrase;
+use serde::Serialize;
 
-use super::{App, answer, request_id};
+use super::{
+    App,
+    accept::{self, MediaType},
+    answer::Refusal,
+    origin,
+    params::Params,
+    persisted, request_id,
+};
 use crate::{
     auth::{Caller, TokenError, Tokens},
     graphql::{Answer, fault::Code},
 };
 
-/// The media type of answers to clients that know it (GraphQL over HTTP, section 6).
-const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+/// What is executed and has errors all the same (GraphQL over HTTP, "Status Codes"). No registered status, but within those
+/// of success, so that whoever does not know it takes it for 200.
+const PARTIAL_SUCCESS: u16 = 294;
 
-pub async fn post(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    match read(&app, &headers, body) {
-        Ok((request, caller)) => {
-            let request_id = request_id::current();
-            let answer = app.engine.answer(request, caller, request_id.as_deref());
-            shape(answer.await, &headers)
-        }
-        Err(refusal) => refusal,
-    }
+pub async fn handle(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match accept::negotiate(&parts.headers) {
+        Some(media_type) => match answer(&app, &parts, body, media_type).await {
+            Ok(answer) => shape(answer, media_type),
+            Err(refusal) => refusal.answer(media_type),
+        },
+        None => not_acceptable().answer(MediaType::Json),
+    };
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("accept"));
+    // What is on sale changes with every sale.
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
-#[expect(clippy::result_large_err, reason = "the error is the answer itself")]
-fn read(
+async fn answer(
     app: &App,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<(Request, Caller), Response> {
-    if !is_json(headers) {
-        return Err(answer::refusal(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::UnsupportedMediaType,
-            "send the request as Content-Type: application/json",
-        ));
-    }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => answer::refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            Code::PayloadTooLarge,
-            &format!("the body is larger than {} bytes", app.config.body_len),
-        ),
-        _ => answer::refusal(
-            StatusCode::BAD_REQUEST,
-            Code::BadRequest,
-            "the body could not be read",
-        ),
-    })?;
-    let caller = caller(&app.tokens, headers)?;
-    match serde_json::from_slice::<Request>(&body) {
-        // The engine takes a query that is missing for an empty one.
-        Ok(request) if !request.query.is_empty() => Ok((request, caller)),
-        Ok(_) | Err(_) => Err(answer::refusal(
-            StatusCode::BAD_REQUEST,
-            Code::BadRequest,
-            "the body must be a JSON object with query and, if needed, variables and operationName",
-        )),
+    parts: &Parts,
+    body: Body,
+    media_type: MediaType,
+) -> Result<Answer, Refusal> {
+    let id = request_id::current();
+    let params = match parts.method {
+        Method::POST => {
+            let body = read(body, app.config.body_len).await?;
+            Params::of_body(&parts.headers, &body)?
+        }
+        Method::GET => {
+            origin::check_get(&parts.headers, &app.config.cors_origins)?;
+            Params::of_query(parts.uri.query().unwrap_or_default())?
+        }
+        _ => return Err(wrong_method("GraphQL is at POST and GET", "GET, POST")),
+    };
+    let caller = caller(&app.tokens, &parts.headers)?;
+    let params = app.persisted.resolve(params);
+    let request = params
+        .map_err(|refusal| unanswerable(refusal, media_type))?
+        .into_request();
+    match app.engine.prepare(request, caller, id.as_deref()).await {
+        Ok(ready) if parts.method == Method::GET && !ready.is_query() => {
+            Err(wrong_method("a mutation needs POST", "POST"))
+        }
+        Ok(ready) => Ok(app.engine.execute(ready).await),
+        Err(refused) => Ok(refused),
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let essence = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+async fn read(body: Body, len_max: usize) -> Result<Bytes, Refusal> {
+    to_bytes(body, len_max).await.map_err(|error| {
+        if error.into_inner().is::<http_body_util::LengthLimitError>() {
+            Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                Code::PayloadTooLarge,
+                format!("the body is larger than {len_max} bytes"),
+            )
+        } else {
+            Refusal::bad_request("the body could not be read")
+        }
+    })
+}
+
+fn not_acceptable() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_ACCEPTABLE,
+        Code::NotAcceptable,
+        "an answer is application/graphql-response+json or application/json, in UTF-8",
+    )
+}
+
+fn wrong_method(message: &str, allow: &'static str) -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        Code::MethodNotAllowed,
+        message,
+    )
+    .with(ALLOW, allow)
+}
+
+/// A request that is well-formed and has no text is answered as one that does not fit the schema is; see [`shape`].
+fn unanswerable(refusal: persisted::Refusal, media_type: MediaType) -> Refusal {
+    let is_well_formed = !matches!(refusal, persisted::Refusal::Malformed(_));
+    let status = match media_type {
+        MediaType::Json if is_well_formed => StatusCode::OK,
+        MediaType::Json | MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
+    };
+    Refusal::new(status, refusal.code(), refusal.message())
 }
 
 /// Who is calling. A token that is there must be good, also where none is needed: a client whose token has expired should
 /// learn that from the first answer.
-#[expect(clippy::result_large_err, reason = "the error is the answer itself")]
-fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Response> {
+fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Ok(Caller::Anonymous);
     };
@@ -102,40 +143,55 @@ fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Response> {
             TokenError::Expired => Code::TokenExpired,
             TokenError::NotForUs | TokenError::Invalid => Code::InvalidToken,
         };
-        let mut response = answer::refusal(StatusCode::UNAUTHORIZED, code, &error.to_string());
-        response.headers_mut().insert(
-            WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer error=\"invalid_token\""),
-        );
-        response
+        Refusal::new(StatusCode::UNAUTHORIZED, code, error.to_string())
+            .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
     })
 }
 
 /// Answers with the media type and the status that the client understands.
-fn shape(answer: Answer, headers: &HeaderMap) -> Response {
+fn shape(answer: Answer, media_type: MediaType) -> Response {
     let Answer {
         response,
         is_executed,
     } = answer;
-    let knows_graphql = headers.get_all(ACCEPT).iter().any(|value| {
-        value
-            .to_str()
-            .is_ok_and(|value| value.contains(GRAPHQL_RESPONSE))
-    });
-    let mut answer = GraphQLResponse::from(response).into_response();
-    let media_type = if knows_graphql {
-        GRAPHQL_RESPONSE
+    let status = match media_type {
+        // Every well-formed request is answered with 200, for the sake of older clients.
+        MediaType::Json => StatusCode::OK,
+        MediaType::GraphqlResponse if !is_executed => StatusCode::BAD_REQUEST,
+        MediaType::GraphqlResponse if response.is_ok() => StatusCode::OK,
+        MediaType::GraphqlResponse => {
+            StatusCode::from_u16(PARTIAL_SUCCESS).expect("294 is within what a status can be")
+        }
+    };
+    let mut answer = if is_executed {
+        GraphQLResponse::from(response).into_response()
     } else {
-        "application/json"
+        without_data(&response)
     };
     answer
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    // For application/json every well-formed request is answered with 200, for the sake of older clients.
-    *answer.status_mut() = if knows_graphql && !is_executed {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::OK
-    };
+        .insert(CONTENT_TYPE, media_type.header());
+    if status.as_u16() == PARTIAL_SUCCESS {
+        let reason = ReasonPhrase::from_static(b"Partial Success");
+        answer.extensions_mut().insert(reason);
+    }
+    *answer.status_mut() = status;
     answer
+}
+
+/// The answer to what was not executed: the engine's own would have `data`, as null.
+fn without_data(response: &async_graphql::Response) -> Response {
+    #[derive(Serialize)]
+    struct Unexecuted<'a> {
+        errors: &'a [ServerError],
+        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+        extensions: &'a std::collections::BTreeMap<String, Value>,
+    }
+    let body = Unexecuted {
+        errors: &response.errors,
+        extensions: &response.extensions,
+    };
+    serde_json::to_string(&body)
+        .expect("names are strings, and writing into memory does not fail")
+        .into_response()
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use axum::{extract::State, http::StatusCode};
 
-use super::App;
-use crate::migrate;
+use super::{App, answer::Refusal};
+use crate::{graphql::fault::Code, migrate};
 
 /// A database that takes longer is not one to send buyers to.
 const READY_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -16,9 +16,9 @@ pub async fn live() -> &'static str {
 }
 
 /// The database is reachable and migrated, and the desk is open. Send no buyers while it is not.
-pub async fn ready(State(app): State<App>) -> impl IntoResponse {
+pub async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
     if !app.domain.sales.is_open() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the desk is closed\n");
+        return Err(not_ready("the desk is closed"));
     }
     match tokio::time::timeout(
         READY_WAIT_MAX,
@@ -26,21 +26,18 @@ pub async fn ready(State(app): State<App>) -> impl IntoResponse {
     )
     .await
     {
-        Ok(Ok(true)) => (StatusCode::OK, "ready\n"),
-        Ok(Ok(false)) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database's schema is not up to date: run rowlock migrate up\n",
-        ),
+        Ok(Ok(true)) => Ok("ready\n"),
+        Ok(Ok(false)) => Err(not_ready(
+            "the database's schema is not up to date: run rowlock migrate up",
+        )),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the database cannot be read");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the database cannot be read\n",
-            )
+            Err(not_ready("the database cannot be read"))
         }
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        ),
+        Err(_) => Err(not_ready("the database does not answer")),
     }
+}
+
+fn not_ready(why: &str) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, why)
 }
