@@ -318,7 +318,7 @@ on_both_databases! {
         let token = tokens().issue(rowlock::auth::Role::Customer, "ada", Duration::from_secs(60)).unwrap();
         let input = json!({ "ticketId": event.tickets[0].id, "idempotencyKey": "k" });
         let named = format!("query A {{ __typename }} {}", PURCHASE_TICKET.replacen("mutation", "mutation B", 1));
-        for (query, name) in [(PURCHASE_TICKET, ""), (PURCHASE_TICKET, "A"), (&named, "B")] {
+        for (query, name) in [(PURCHASE_TICKET, ""), (&named, "B")] {
             let request = sender.request(Method::GET, "/graphql").bearer_auth(&token).query(&[
                 ("query", query), ("operationName", name), ("variables", &json!({ "input": input }).to_string()),
             ]);
@@ -329,7 +329,7 @@ on_both_databases! {
         // Which one is meant, nobody says: nothing is executed.
         let request = sender.request(Method::GET, "/graphql").bearer_auth(&token).query(&[("query", &named)]);
         let answer = Answer::read(request.send().await.unwrap()).await.unwrap();
-        assert_eq!((answer.fault(), &answer.data), (Some("GRAPHQL_VALIDATION_FAILED"), &Value::Null));
+        assert_eq!((answer.fault(), &answer.data), (Some("BAD_USER_INPUT"), &Value::Null));
         // The query beside the mutation is one.
         let request = sender.request(Method::GET, "/graphql").bearer_auth(&token)
             .query(&[("query", named.as_str()), ("operationName", "A")]);

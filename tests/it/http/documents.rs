@@ -148,7 +148,7 @@ async fn a_manifest_of_graphql_codegen_is_answered_by_id_and_nothing_else_where_
     assert_eq!(get(&server, &[("documentId", "5e2a")]).await.status, 405);
     // Trusted is not unchecked.
     let broken = post(&server, json!({ "documentId": "broken" })).await;
-    assert_eq!(broken.code().as_deref(), Some("GRAPHQL_VALIDATION_FAILED"));
+    assert_eq!(broken.code().as_deref(), Some("GRAPHQL_PARSE_FAILED"));
     let other = "{ __typename }";
     for body in [
         json!({ "query": other }),
