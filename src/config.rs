@@ -218,6 +218,11 @@ pub struct HttpConfig {
         default_value = "30000", value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub request_timeout_ms: u64,
 
+    /// Threads that read requests and write answers; by default one for each processor but one, which is left for the desk,
+    /// and at least one
+    #[arg(long, env = "ROWLOCK_HTTP_THREADS", value_name = "N")]
+    pub http_threads: Option<NonZeroUsize>,
+
     /// Milliseconds that requests under way have to end after SIGTERM or Ctrl-C; then the server ends all the same
     #[arg(
         long,
@@ -264,6 +269,15 @@ pub struct PersistedConfig {
 }
 
 impl HttpConfig {
+    /// How many threads serve HTTP. The desk has one of its own, on which all sales depend: with as many threads as
+    /// processors beside it, it waits for a processor in the middle of a batch.
+    pub fn threads(&self) -> NonZeroUsize {
+        self.http_threads.unwrap_or_else(|| {
+            let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            NonZeroUsize::new(processors - 1).unwrap_or(NonZeroUsize::MIN)
+        })
+    }
+
     /// What a request has from the moment it is read to its answer: its fields are given up one by one before it is given
     /// up as a whole, and the rest of its time is for reading it.
     pub fn answer_within(&self) -> Duration {

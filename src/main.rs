@@ -186,7 +186,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             format,
             database,
         } => return Runtime::new()?.block_on(run_audit(event, format, &database)),
-        Command::Serve { config } => return Runtime::new()?.block_on(run_serve(&config)),
+        Command::Serve { config } => {
+            return server_runtime(&config)?.block_on(run_serve(&config));
+        }
         // One thread: it shares its machine with the server, and all that it does is wait.
         Command::Rush { options } => {
             return tokio::runtime::Builder::new_current_thread()
@@ -195,10 +197,17 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 .block_on(run_rush(&options));
         }
         Command::Demo { fresh, config } => {
-            return Runtime::new()?.block_on(run_demo(*config, fresh));
+            return server_runtime(&config)?.block_on(run_demo(*config, fresh));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn server_runtime(config: &Config) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.http.threads().get())
+        .enable_all()
+        .build()
 }
 
 /// An error and what it came from, in one line.

@@ -19,6 +19,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::Instant,
 };
+use tokio_util::task::TaskTracker;
 
 use super::{
     Outcome, SaleFault,
@@ -156,6 +157,8 @@ pub struct Desk {
     pub waiting: Waiting,
     pub hints: Hints,
     customers: Arc<Customers>,
+    /// Batches whose buyers are being told.
+    telling: TaskTracker,
 }
 
 impl Desk {
@@ -166,6 +169,7 @@ impl Desk {
             waiting,
             hints: Hints::default(),
             customers,
+            telling: TaskTracker::new(),
         })
     }
 
@@ -195,7 +199,15 @@ impl Desk {
                 .await;
         }
         lane.roll_back_ahead().await;
-        self.waiting.drain().await;
+        // Who is told may have to wait, and who waited is told.
+        self.telling.close();
+        loop {
+            self.telling.wait().await;
+            self.waiting.drain().await;
+            if self.telling.is_empty() {
+                break;
+            }
+        }
     }
 
     /// The first command and whatever else is queued.
@@ -226,7 +238,12 @@ impl Desk {
             }
             let is_more = || !parts.is_empty() || is_more();
             match self.attempt(lane, &mut part, trust, is_more).await {
-                Ok(settled) => self.answer(part, settled),
+                Ok(settled) => {
+                    // While the next batch is at the database.
+                    let desk = Arc::clone(self);
+                    self.telling
+                        .spawn(async move { desk.answer(part, settled) });
+                }
                 Err(failure) => parts.extend(
                     self.recover(lane, part, trust, failure, &mut splits_left)
                         .await,

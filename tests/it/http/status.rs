@@ -95,7 +95,9 @@ fn rows() -> BTreeMap<&'static str, Sent> {
         ),
         (
             "a variable that does not fit",
-            post(r#"{"query": "query($n: Int) { events(first: $n) { __typename } }", "variables": {"n": "two"}}"#),
+            post(
+                r#"{"query": "query($n: Int) { events(first: $n) { __typename } }", "variables": {"n": "two"}}"#,
+            ),
         ),
         (
             "an operation that the document does not have",
