@@ -126,3 +126,26 @@ fn domain<'a>(ctx: &Context<'a>) -> &'a Domain {
 fn caller<'a>(ctx: &Context<'a>) -> &'a Caller {
     ctx.data_unchecked()
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::ContainerType;
+
+    use super::{Mutation, Query};
+
+    /// Thousands wait for the desk at once, each with such a future; that of a field is as large as the largest field's.
+    const FUTURE_LEN_MAX: usize = 4 * 1024;
+
+    #[test]
+    fn who_waits_takes_little_memory() {
+        fn len<'a, T: 'a, C: 'a, F>(_: impl Fn(&'a T, &'a C) -> F) -> usize {
+            size_of::<F>()
+        }
+        let mutation = len(<Mutation as ContainerType>::resolve_field);
+        let query = len(<Query as ContainerType>::resolve_field);
+        assert!(
+            mutation <= FUTURE_LEN_MAX && query <= FUTURE_LEN_MAX,
+            "{mutation} and {query} bytes: put what is large on the heap, as `deadline` does"
+        );
+    }
+}

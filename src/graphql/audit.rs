@@ -40,7 +40,8 @@ impl AuditQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The event's id.")] event_id: ID,
     ) -> Option<Result<InventoryAudit>> {
-        audit_event(ctx, &event_id).await.transpose()
+        // On the heap: see `deadline`.
+        Box::pin(audit_event(ctx, &event_id)).await.transpose()
     }
 }
 

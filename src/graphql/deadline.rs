@@ -27,17 +27,23 @@ pub(super) async fn until<T>(
     }
 }
 
+// Both put the work on the heap, each in its own size: the engine has one future for all fields of a type, and a buyer
+// who waits for the desk would otherwise take as much memory as the largest of the organizers' mutations.
+
 /// Waits for what is read, as long as the request has time.
 ///
 /// # Errors
 /// `TIMEOUT` when it has none.
-pub async fn read<T, E: Into<Error>>(
+pub fn read<T, E: Into<Error>>(
     ctx: &Context<'_>,
-    value: impl Future<Output = Result<T, E>>,
-) -> Result<T> {
-    match until(deadline(ctx), value).await {
-        Some(value) => value.map_err(Into::into),
-        None => Err(fault::timed_out()),
+    value: impl Future<Output = Result<T, E>> + Send,
+) -> impl Future<Output = Result<T>> + Send {
+    let (deadline, value) = (deadline(ctx), Box::pin(value));
+    async move {
+        match until(deadline, value).await {
+            Some(value) => value.map_err(Into::into),
+            None => Err(fault::timed_out()),
+        }
     }
 }
 
@@ -45,12 +51,18 @@ pub async fn read<T, E: Into<Error>>(
 ///
 /// # Errors
 /// `OUTCOME_UNKNOWN` when it has none.
-pub async fn done<T>(ctx: &Context<'_>, payload: impl Future<Output = Result<T>>) -> Result<T> {
-    match until(deadline(ctx), payload).await {
-        Some(payload) => payload,
-        None => Err(fault::retry(Code::OutcomeUnknown.error(
-            "it took too long and may still happen; send the same input with the same idempotency key, or read what \
-             became of it",
-        ))),
+pub fn done<T>(
+    ctx: &Context<'_>,
+    payload: impl Future<Output = Result<T>> + Send,
+) -> impl Future<Output = Result<T>> + Send {
+    let (deadline, payload) = (deadline(ctx), Box::pin(payload));
+    async move {
+        match until(deadline, payload).await {
+            Some(payload) => payload,
+            None => Err(fault::retry(Code::OutcomeUnknown.error(
+                "it took too long and may still happen; send the same input with the same idempotency key, or read \
+                 what became of it",
+            ))),
+        }
     }
 }
