@@ -16,9 +16,9 @@ use futures_util::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Executions for the same question that run at once; who comes meanwhile waits for the next, in company. Few, so that there
-/// is company; more than one, so that a slow one does not hold up the next.
-const RUNNING_MAX: usize = 2;
+/// Executions for the same question that run at once; who comes meanwhile waits for the next, in company. More would be more
+/// work for the same answers.
+const RUNNING_MAX: usize = 1;
 
 /// Executions that others may join.
 pub struct Company<K, V: Clone>(Arc<Mutex<HashMap<K, Asked<V>>>>);

@@ -58,7 +58,7 @@ pub struct Documents {
 
 /// A document that passed.
 struct Document {
-    operations: HashMap<Option<Name>, Operation>,
+    operations: HashMap<Option<Name>, Arc<Operation>>,
     fragments: Fragments,
 }
 
@@ -71,9 +71,27 @@ struct Operation {
 
 /// What is known of a request that may be executed.
 pub struct Prepared {
-    pub kind: OperationType,
     pub shape: Arc<Shape>,
     pub weighed: Weighed,
+    document: Arc<Document>,
+    operation: Arc<Operation>,
+}
+
+impl Prepared {
+    pub fn kind(&self) -> OperationType {
+        self.operation.definition.node.ty
+    }
+
+    /// The request as the engine executes it, with its one operation parsed. The engine wants a copy of its own.
+    pub fn executable(&self, mut request: Request) -> Request {
+        request.set_parsed_query(ExecutableDocument {
+            operations: DocumentOperations::Single(self.operation.definition.clone()),
+            fragments: self.document.fragments.clone(),
+        });
+        // There is one operation left, whatever its name.
+        request.operation_name = None;
+        request
+    }
 }
 
 /// What a request costs, and the most that one may.
@@ -107,23 +125,21 @@ impl Documents {
     ///
     /// # Errors
     /// Request errors, at least one: nothing may be executed.
-    pub async fn prepare(&self, request: &mut Request) -> Result<Prepared, Vec<ServerError>> {
+    pub async fn prepare(&self, request: &Request) -> Result<Prepared, Vec<ServerError>> {
         let document = self.find(&request.query).await?;
         let name = request.operation_name.as_deref();
         let operation = document.operation(name).map_err(|error| vec![error])?;
-        self.check_variables(operation, &request.variables)?;
-        let weighed = self.weigh(operation, &request.variables)?;
+        self.check_variables(&operation, &request.variables)?;
+        let weighed = self.weigh(&operation, &request.variables)?;
         let shape = match &operation.shape {
             Some(shape) => shape.clone(),
-            None => Arc::new(document.shape(operation, &request.variables, &self.types)),
+            None => Arc::new(document.shape(&operation, &request.variables, &self.types)),
         };
-        request.set_parsed_query(document.executable(operation));
-        // There is one operation left, whatever its name.
-        request.operation_name = None;
         Ok(Prepared {
-            kind: operation.definition.node.ty,
             shape,
             weighed,
+            document,
+            operation,
         })
     }
 
@@ -268,39 +284,21 @@ impl Documents {
 
 impl Document {
     fn new(types: &Types, document: ExecutableDocument) -> Self {
-        let operations = document
-            .operations
-            .iter()
-            .map(|(name, definition)| {
-                let cost = Cost::of(types, &document, &definition.node);
-                let operation = Operation {
-                    definition: definition.clone(),
-                    cost,
-                    shape: None,
-                };
-                (name.cloned(), operation)
-            })
-            .collect();
-        let mut document = Self {
-            operations,
+        let operations = document.operations.iter().map(|(name, definition)| {
+            let cost = Cost::of(types, &document, &definition.node);
+            // Most documents have one shape whatever their variables are.
+            let no_variables = Variables::default();
+            let shape = Shape::of(&document.fragments, &definition.node, &no_variables, types);
+            let operation = Operation {
+                definition: definition.clone(),
+                cost,
+                shape: (!shape.is_conditional()).then(|| Arc::new(shape)),
+            };
+            (name.cloned(), Arc::new(operation))
+        });
+        Self {
+            operations: operations.collect(),
             fragments: document.fragments,
-        };
-        document.keep_shapes(types);
-        document
-    }
-
-    /// Most documents have one shape whatever their variables are.
-    fn keep_shapes(&mut self, types: &Types) {
-        let Self {
-            operations,
-            fragments,
-        } = self;
-        for operation in operations.values_mut() {
-            let definition = &operation.definition.node;
-            let shape = Shape::of(fragments, definition, &Variables::default(), types);
-            if !shape.is_conditional() {
-                operation.shape = Some(Arc::new(shape));
-            }
         }
     }
 
@@ -314,7 +312,7 @@ impl Document {
     }
 
     /// After GraphQL's section 6.1 (GetOperation).
-    fn operation(&self, name: Option<&str>) -> Result<&Operation, ServerError> {
+    fn operation(&self, name: Option<&str>) -> Result<Arc<Operation>, ServerError> {
         let found = match name {
             Some(name) => self.operations.get(&Some(Name::new(name))),
             None if self.operations.len() == 1 => self.operations.values().next(),
@@ -325,20 +323,13 @@ impl Document {
                 ));
             }
         };
-        found.ok_or_else(|| {
+        found.cloned().ok_or_else(|| {
             let name = shortened(name.unwrap_or_default());
             refusal(
                 Code::BadUserInput,
                 format!("the document has no operation of the name {name:?}"),
             )
         })
-    }
-
-    fn executable(&self, operation: &Operation) -> ExecutableDocument {
-        ExecutableDocument {
-            operations: DocumentOperations::Single(operation.definition.clone()),
-            fragments: self.fragments.clone(),
-        }
     }
 }
 

@@ -92,19 +92,18 @@ impl Engine {
     /// The answer to a request that is not executed.
     pub async fn prepare(
         &self,
-        mut request: Request,
+        request: Request,
         caller: Caller,
         request_id: Option<&str>,
     ) -> Result<Ready, Answer> {
         let deadline = Deadline(Instant::now() + self.answer_within);
-        let operation = request.operation_name.clone();
-        let prepared = match self.executor.documents.prepare(&mut request).await {
+        let prepared = match self.executor.documents.prepare(&request).await {
             Ok(prepared) => prepared,
             Err(errors) => return Err(Answer::refused(errors, request_id)),
         };
         let is_for_anybody =
-            prepared.kind == OperationType::Query && matches!(caller, Caller::Anonymous);
-        let question = is_for_anybody.then(|| Question::of(&request, operation));
+            prepared.kind() == OperationType::Query && matches!(caller, Caller::Anonymous);
+        let question = is_for_anybody.then(|| Question::of(&request));
         let execution = Execution {
             executor: Arc::clone(&self.executor),
             request: request.data(Loaders::default()).data(caller).data(deadline),
@@ -138,7 +137,7 @@ impl Engine {
 impl Ready {
     /// Whether it changes nothing.
     pub fn is_query(&self) -> bool {
-        self.execution.prepared.kind == OperationType::Query
+        self.execution.prepared.kind() == OperationType::Query
     }
 }
 
@@ -150,6 +149,7 @@ impl Execution {
             prepared,
             request_id,
         } = self;
+        let request = prepared.executable(request);
         let mut response = executor.schema.execute(request).await;
         executor.documents.veil(&mut response.errors);
         let response = response.extension("cost", prepared.weighed.into());
@@ -159,11 +159,11 @@ impl Execution {
 }
 
 impl Question {
-    fn of(request: &Request, operation: Option<String>) -> Self {
+    fn of(request: &Request) -> Self {
         let variables = serde_json::to_string(&request.variables);
         Self {
             document: request.query.clone(),
-            operation,
+            operation: request.operation_name.clone(),
             variables: variables.expect("variables came as JSON"),
         }
     }
