@@ -8,6 +8,7 @@
 mod cost;
 mod errors;
 mod judge;
+mod roots;
 mod size;
 mod tokens;
 mod values;
@@ -149,7 +150,7 @@ impl Documents {
         self.validate(text, &document)
             .await
             .map_err(|errors| self.veiled(errors))?;
-        Ok(Document::new(&self.types, document))
+        Document::new(&self.types, document).map_err(|error| vec![error])
     }
 
     fn parse(&self, text: &str) -> Result<ExecutableDocument, ServerError> {
@@ -267,26 +268,27 @@ impl Documents {
 }
 
 impl Document {
-    fn new(types: &Types, document: ExecutableDocument) -> Self {
-        let operations = document
-            .operations
-            .iter()
-            .map(|(name, definition)| {
-                let cost = Cost::of(types, &document, &definition.node);
-                let operation = Operation {
-                    definition: definition.clone(),
-                    cost,
-                    shape: None,
-                };
-                (name.cloned(), operation)
-            })
-            .collect();
+    /// # Errors
+    /// When a key at an operation's root cannot be executed once, see [`roots::merge`].
+    fn new(types: &Types, document: ExecutableDocument) -> Result<Self, ServerError> {
+        let mut operations = HashMap::new();
+        for (name, definition) in document.operations.iter() {
+            let mut definition = definition.clone();
+            roots::merge(&document.fragments, &mut definition.node)?;
+            let cost = Cost::of(types, &document, &definition.node);
+            let operation = Operation {
+                definition,
+                cost,
+                shape: None,
+            };
+            operations.insert(name.cloned(), operation);
+        }
         let mut document = Self {
             operations,
             fragments: document.fragments,
         };
         document.keep_shapes(types);
-        document
+        Ok(document)
     }
 
     /// Most documents have one shape whatever their variables are.
