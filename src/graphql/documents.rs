@@ -112,6 +112,10 @@ impl Documents {
         let document = self.find(&request.query).await?;
         let name = request.operation_name.as_deref();
         let operation = document.operation(name).map_err(|error| vec![error])?;
+        request
+            .variables
+            .values_mut()
+            .for_each(values::read_whole_numbers);
         self.check_variables(operation, &request.variables)?;
         let weighed = self.weigh(operation, &request.variables)?;
         let shape = match &operation.shape {
