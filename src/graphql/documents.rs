@@ -278,8 +278,9 @@ impl Document {
         let mut operations = HashMap::new();
         for (name, definition) in document.operations.iter() {
             let mut definition = definition.clone();
-            roots::merge(&document.fragments, &mut definition.node)?;
+            // As it is written: what repeats itself is asked for again.
             let cost = Cost::of(types, &document, &definition.node);
+            roots::merge(&document.fragments, &mut definition.node)?;
             let operation = Operation {
                 definition,
                 cost,
