@@ -8,6 +8,7 @@
 mod cost;
 mod errors;
 mod judge;
+mod roots;
 mod size;
 mod tokens;
 mod values;
@@ -125,11 +126,16 @@ impl Documents {
     ///
     /// # Errors
     /// Request errors, at least one: nothing may be executed.
-    pub async fn prepare(&self, request: &Request) -> Result<Prepared, Vec<ServerError>> {
+    pub async fn prepare(&self, request: &mut Request) -> Result<Prepared, Vec<ServerError>> {
         let document = self.find(&request.query).await?;
         let name = request.operation_name.as_deref();
         let operation = document.operation(name).map_err(|error| vec![error])?;
+        request
+            .variables
+            .values_mut()
+            .for_each(values::read_whole_numbers);
         self.check_variables(&operation, &request.variables)?;
+        operation.add_defaults(&mut request.variables);
         let weighed = self.weigh(&operation, &request.variables)?;
         let shape = match &operation.shape {
             Some(shape) => shape.clone(),
@@ -165,7 +171,7 @@ impl Documents {
         self.validate(text, &document)
             .await
             .map_err(|errors| self.veiled(errors))?;
-        Ok(Document::new(&self.types, document))
+        Document::new(&self.types, document).map_err(|error| vec![error])
     }
 
     fn parse(&self, text: &str) -> Result<ExecutableDocument, ServerError> {
@@ -283,23 +289,29 @@ impl Documents {
 }
 
 impl Document {
-    fn new(types: &Types, document: ExecutableDocument) -> Self {
-        let operations = document.operations.iter().map(|(name, definition)| {
+    /// # Errors
+    /// When a key at an operation's root cannot be executed once, see [`roots::merge`].
+    fn new(types: &Types, document: ExecutableDocument) -> Result<Self, ServerError> {
+        let mut operations = HashMap::new();
+        for (name, definition) in document.operations.iter() {
+            let mut definition = definition.clone();
+            // As it is written: what repeats itself is asked for again.
             let cost = Cost::of(types, &document, &definition.node);
+            roots::merge(&document.fragments, &mut definition.node)?;
             // Most documents have one shape whatever their variables are.
             let no_variables = Variables::default();
             let shape = Shape::of(&document.fragments, &definition.node, &no_variables, types);
             let operation = Operation {
-                definition: definition.clone(),
+                definition,
                 cost,
                 shape: (!shape.is_conditional()).then(|| Arc::new(shape)),
             };
-            (name.cloned(), Arc::new(operation))
-        });
-        Self {
-            operations: operations.collect(),
-            fragments: document.fragments,
+            operations.insert(name.cloned(), Arc::new(operation));
         }
+        Ok(Self {
+            operations,
+            fragments: document.fragments,
+        })
     }
 
     fn shape(&self, operation: &Operation, variables: &Variables, types: &Types) -> Shape {
@@ -330,6 +342,20 @@ impl Document {
                 format!("the document has no operation of the name {name:?}"),
             )
         })
+    }
+}
+
+impl Operation {
+    /// The engine knows a variable's default at an argument, and not at `@skip` and `@include`.
+    fn add_defaults(&self, variables: &mut Variables) {
+        for definition in &self.definition.node.variable_definitions {
+            let definition = &definition.node;
+            if let Some(default) = &definition.default_value {
+                variables
+                    .entry(definition.name.node.clone())
+                    .or_insert_with(|| default.node.clone());
+            }
+        }
     }
 }
 

@@ -92,12 +92,12 @@ impl Engine {
     /// The answer to a request that is not executed.
     pub async fn prepare(
         &self,
-        request: Request,
+        mut request: Request,
         caller: Caller,
         request_id: Option<&str>,
     ) -> Result<Ready, Answer> {
         let deadline = Deadline(Instant::now() + self.answer_within);
-        let prepared = match self.executor.documents.prepare(&request).await {
+        let prepared = match self.executor.documents.prepare(&mut request).await {
             Ok(prepared) => prepared,
             Err(errors) => return Err(Answer::refused(errors, request_id)),
         };

@@ -3,6 +3,7 @@
 mod any;
 mod introspection;
 mod limits;
+mod roots;
 mod variables;
 
 use serde_json::json;

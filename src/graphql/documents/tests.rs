@@ -11,7 +11,7 @@ async fn prepare(
     documents: &Documents,
     text: impl Into<String>,
 ) -> Result<Weighed, Vec<ServerError>> {
-    let prepared = documents.prepare(&Request::new(text)).await;
+    let prepared = documents.prepare(&mut Request::new(text)).await;
     prepared.map(|prepared| prepared.weighed)
 }
 

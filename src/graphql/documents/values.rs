@@ -19,11 +19,38 @@ const PROBLEMS_MAX: usize = 10;
 /// So much of a name that a client has made up is repeated.
 const NAME_LEN_MAX: usize = 40;
 
+/// From here on not every whole number is a float: two to the power of 53.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Something about a value that does not fit, as a sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Problem {
     pub message: String,
     pub pos: Pos,
+}
+
+/// Reads numbers with an empty fraction as whole ones, whatever they are for: JSON has one kind of number, and some clients
+/// write `1.0` for 1 (section 3.5, Scalars, Input Coercion). Those that no Int and no id can be stay as they are.
+pub fn read_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number
+                .as_f64()
+                .filter(|number| number.fract() == 0.0 && number.abs() < WHOLE_MAX)
+                .and_then(|number| format!("{number:.0}").parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *value = whole.into();
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(read_whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(read_whole_numbers),
+        Value::Null
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Boolean(_)
+        | Value::Binary(_)
+        | Value::Enum(_) => {}
+    }
 }
 
 /// What is wrong with the variables of a request; nothing when they fit what the operation declares.

@@ -87,7 +87,7 @@ fn rows() -> BTreeMap<&'static str, Sent> {
         ),
         (
             "a document that is larger than a limit",
-            query(&format!("{{ {} }}", "__typename ".repeat(10_000))),
+            query(&format!("{{ {} }}", "__typename ".repeat(51))),
         ),
         (
             "a document whose answer may become too large",

@@ -202,3 +202,34 @@ async fn an_operation_is_meant_by_its_name() {
         assert_eq!(answer.data, Value::Null);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_number_may_be_written_with_an_empty_fraction() {
+    let database = Database::sqlite().await;
+    let server = Server::start(&database).await;
+    let document = "query($n: Int) { events(first: $n) { nodes { id } } }";
+    let client = server.client();
+    assert_eq!(
+        client.data(document, json!({ "n": 2.0 })).await,
+        json!({ "events": { "nodes": [] } })
+    );
+    let answer = client.send(document, json!({ "n": 2.5 })).await;
+    assert_eq!(answer.fault(), Some("BAD_USER_INPUT"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variables_default_decides_over_skip_and_include() {
+    let database = Database::sqlite().await;
+    let server = Server::start(&database).await;
+    let client = server.client();
+    let document = "query($no: Boolean! = true, $yes: Boolean! = true, $n: Int = 1) {
+        a: events(first: $n) @skip(if: $no) { nodes { id } }
+        b: events(first: $n) @include(if: $yes) { nodes { id } }
+    }";
+    let events = json!({ "nodes": [] });
+    let data = client.data(document, json!({})).await;
+    assert_eq!((&data["a"], &data["b"]), (&Value::Null, &events), "{data}");
+    let given = json!({ "no": false, "yes": false });
+    let data = client.data(document, given).await;
+    assert_eq!((&data["a"], &data["b"]), (&events, &Value::Null), "{data}");
+}

@@ -190,3 +190,24 @@ fn problems_are_bounded() {
     );
     assert_eq!(problems.len(), PROBLEMS_MAX);
 }
+
+#[test]
+fn a_number_with_an_empty_fraction_is_a_whole_one() {
+    for (given, read) in [
+        (json!(1.0), json!(1)),
+        (json!(-7.0), json!(-7)),
+        (json!(-0.0), json!(0)),
+        (json!(3e9), json!(3_000_000_000_i64)),
+        (
+            json!({ "a": [1.0, { "b": 2.0 }] }),
+            json!({ "a": [1, { "b": 2 }] }),
+        ),
+        (json!(1.5), json!(1.5)),
+        (json!(1e300), json!(1e300)),
+        (json!("1.0"), json!("1.0")),
+    ] {
+        let mut value = Value::from_json(given).unwrap();
+        read_whole_numbers(&mut value);
+        assert_eq!(value, Value::from_json(read).unwrap());
+    }
+}
