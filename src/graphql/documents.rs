@@ -48,6 +48,13 @@ const DOCUMENTS_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// A longer document is checked every time. The introspection query of the usual tools is well within.
 const DOCUMENT_LEN_MAX: usize = 16 * 1024;
 
+/// The longest name. The engine's validation repeats names with each of a document's errors, of which there may be
+/// thousands before ten of them are told.
+const NAME_LEN_MAX: u64 = 256;
+
+/// What a kept document takes for each of its selections, with its fragments in their places, in bytes of text.
+const SELECTION_WEIGHT: u64 = 32;
+
 /// Checks documents, and keeps those that passed.
 pub struct Documents {
     limits: QueryConfig,
@@ -60,6 +67,8 @@ pub struct Documents {
 struct Document {
     operations: HashMap<Option<Name>, Operation>,
     fragments: Fragments,
+    /// With its fragments in their places.
+    selections: u64,
 }
 
 struct Operation {
@@ -87,9 +96,11 @@ pub struct Weighed {
 struct ByText;
 
 impl Weighter<String, Arc<Document>> for ByText {
-    fn weight(&self, text: &String, _: &Arc<Document>) -> u64 {
+    fn weight(&self, text: &String, document: &Arc<Document>) -> u64 {
         // The cache bounds the sum alone: so that it bounds the number too, no document weighs less than its share.
-        (text.len() as u64).max(DOCUMENTS_BYTES_MAX / DOCUMENTS_MAX as u64)
+        (text.len() as u64)
+            .max(document.selections.saturating_mul(SELECTION_WEIGHT))
+            .max(DOCUMENTS_BYTES_MAX / DOCUMENTS_MAX as u64)
     }
 }
 
@@ -149,7 +160,7 @@ impl Documents {
         self.validate(text, &document)
             .await
             .map_err(|errors| self.veiled(errors))?;
-        Ok(Document::new(&self.types, document))
+        Ok(Document::new(&self.types, document, size.selections))
     }
 
     fn parse(&self, text: &str) -> Result<ExecutableDocument, ServerError> {
@@ -169,6 +180,15 @@ impl Documents {
             self.limits.query_value_depth,
             "value-depth",
         )?;
+        if tokens.name_len > NAME_LEN_MAX {
+            return Err(refusal(
+                Code::QueryTooLarge,
+                format!(
+                    "the document has a name of {} characters, and the most is {NAME_LEN_MAX}",
+                    tokens.name_len
+                ),
+            ));
+        }
         parse_query(text).map_err(|error| {
             let pos = error.positions().next().unwrap_or_default();
             does_not_parse(&reason(&error), pos)
@@ -267,7 +287,7 @@ impl Documents {
 }
 
 impl Document {
-    fn new(types: &Types, document: ExecutableDocument) -> Self {
+    fn new(types: &Types, document: ExecutableDocument, selections: u64) -> Self {
         let operations = document
             .operations
             .iter()
@@ -284,6 +304,7 @@ impl Document {
         let mut document = Self {
             operations,
             fragments: document.fragments,
+            selections,
         };
         document.keep_shapes(types);
         document
@@ -294,6 +315,7 @@ impl Document {
         let Self {
             operations,
             fragments,
+            ..
         } = self;
         for operation in operations.values_mut() {
             let definition = &operation.definition.node;

@@ -61,14 +61,19 @@ struct Repeated {
 
 enum Times {
     Page {
-        first: Value,
-        last: Value,
+        first: Given,
+        last: Given,
         default: i32,
     },
-    Each {
-        list: Value,
-        path: &'static [&'static str],
-    },
+    Each(Given),
+}
+
+/// What is needed of an argument: never the argument, which may be long, and which fragments repeat.
+enum Given {
+    /// A page's length or the length of a list; none when there is neither.
+    Known(Option<i64>),
+    /// What the request has there, at this place within it.
+    Variable(Name, &'static [&'static str]),
 }
 
 impl Cost {
@@ -100,35 +105,68 @@ impl Cost {
 
 impl Times {
     fn with<'a>(&'a self, value_of: &impl Fn(&str) -> Option<&'a Value>) -> u64 {
-        let known = |value: &'a Value| match variable_name(value) {
-            Some(name) => value_of(name).unwrap_or(&Value::Null),
-            None => value,
-        };
         match self {
             Self::Page {
                 first,
                 last,
                 default,
             } => {
-                let number = |value: &'a Value| match known(value) {
-                    Value::Number(number) => number.as_i64(),
-                    _ => None,
-                };
-                let asked = number(first).or(number(last)).unwrap_or((*default).into());
+                let asked = first.with(number, value_of);
+                let asked = asked.or_else(|| last.with(number, value_of));
                 // A length out of range is refused later, by its own error.
-                asked.clamp(1, PAGE_LEN_MAX.into()).unsigned_abs()
+                asked
+                    .unwrap_or((*default).into())
+                    .clamp(1, PAGE_LEN_MAX.into())
+                    .unsigned_abs()
             }
-            Self::Each { list, path } => {
-                let list = path
+            Self::Each(list) => list.with(list_len, value_of).unwrap_or(1).unsigned_abs(),
+        }
+    }
+}
+
+/// What is read of a value.
+type Read = fn(&Value) -> Option<i64>;
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        _ => None,
+    }
+}
+
+fn list_len(value: &Value) -> Option<i64> {
+    match value {
+        Value::List(items) => i64::try_from(items.len().max(1)).ok(),
+        _ => None,
+    }
+}
+
+impl Given {
+    fn of(value: &Value, path: &'static [&'static str], read: Read) -> Self {
+        if let Some(name) = variable_name(value) {
+            return Self::Variable(Name::new(name), path);
+        }
+        match (value, path) {
+            (Value::Object(fields), [step, path @ ..]) => match fields.get(*step) {
+                Some(value) => Self::of(value, path, read),
+                None => Self::Known(None),
+            },
+            (value, []) => Self::Known(read(value)),
+            _ => Self::Known(None),
+        }
+    }
+
+    fn with<'a>(&self, read: Read, value_of: &impl Fn(&str) -> Option<&'a Value>) -> Option<i64> {
+        match self {
+            Self::Known(known) => *known,
+            Self::Variable(name, path) => {
+                let within = path
                     .iter()
-                    .try_fold(known(list), |value, step| match value {
-                        Value::Object(fields) => fields.get(*step).map(known),
+                    .try_fold(value_of(name)?, |value, step| match value {
+                        Value::Object(fields) => fields.get(*step),
                         _ => None,
                     });
-                match list {
-                    Some(Value::List(items)) => items.len().max(1) as u64,
-                    _ => 1,
-                }
+                read(within?)
             }
         }
     }
@@ -188,10 +226,9 @@ impl<'a> Weigh<'a> {
                 cost.fixed = cost.fixed.saturating_add(1 + more);
                 return cost;
             }
-            Some((_, _, Weight::Each([argument, path @ ..]))) => Some(Times::Each {
-                list: given(field, argument),
-                path,
-            }),
+            Some((_, _, Weight::Each([argument, path @ ..]))) => {
+                Some(Times::Each(given(field, argument, path, list_len)))
+            }
             Some((_, _, Weight::Each([]))) => None,
             None => of_schema.and_then(|of_schema| page(of_schema, field)),
         };
@@ -247,21 +284,21 @@ fn page(of_schema: &types::Field, field: &Field) -> Option<Times> {
         (true | false, true) => PAGE_LEN_DEFAULT,
     };
     Some(Times::Page {
-        first: given(field, "first"),
-        last: given(field, "last"),
+        first: given(field, "first", &[], number),
+        last: given(field, "last", &[], number),
         default,
     })
 }
 
-/// An argument as it is written; null when it is not.
-fn given(field: &Field, argument: &str) -> Value {
+/// An argument as it is written, or what stands within it.
+fn given(field: &Field, argument: &str, path: &'static [&'static str], read: Read) -> Given {
     let Some(Positioned { node, .. }) = field.get_argument(argument) else {
-        return Value::Null;
+        return Given::Known(None);
     };
     let Ok(value) = node
         .clone()
         .into_const_with(|name| Ok::<_, std::convert::Infallible>(variable(&name)));
-    value
+    Given::of(&value, path, read)
 }
 
 #[cfg(test)]
