@@ -3,6 +3,8 @@
 //! A field with `first` or `last` is a page, as the schema says; what else costs more than its fields stands in
 //! [`WEIGHTS`]. Weighed once for a document as far as it goes, and with the variables for a request.
 
+use std::cell::Cell;
+
 use async_graphql::{
     Name, Positioned, Value,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
@@ -23,9 +25,10 @@ use crate::graphql::{
 const INTROSPECTED_PER_COST: u64 = 20;
 
 /// What costs more than its fields, or them more than once, by type and field.
-const WEIGHTS: [(&str, &str, Weight); 4] = [
+const WEIGHTS: [(&str, &str, Weight); 5] = [
     ("Query", "inventoryAudit", Weight::More(AUDIT_COST)),
     ("Query", "nodes", Weight::Each(&["ids"])),
+    ("Event", "ticketTypes", Weight::Whole),
     (
         "Mutation",
         "blockTickets",
@@ -44,7 +47,15 @@ enum Weight {
     More(u64),
     /// Its fields once for each item of the list that is given there.
     Each(&'static [&'static str]),
+    /// Its fields once for each item of a list that has no pages.
+    Whole,
 }
+
+/// Items of a list without pages, as most have them.
+const WHOLE_LEN: u64 = 10;
+
+/// The same where one of them leads to another: nobody needs that, and each multiplies the answer by what it really has.
+const WHOLE_WITHIN_LEN: u64 = 100;
 
 /// What an operation costs, as far as its variables are not needed for it.
 #[derive(Default)]
@@ -66,6 +77,7 @@ enum Times {
         default: i32,
     },
     Each(Given),
+    Fixed(u64),
 }
 
 /// What is needed of an argument: never the argument, which may be long, and which fragments repeat.
@@ -82,7 +94,11 @@ impl Cost {
         document: &ExecutableDocument,
         operation: &OperationDefinition,
     ) -> Self {
-        let weigh = Weigh { types, document };
+        let weigh = Weigh {
+            types,
+            document,
+            is_within_whole: Cell::new(false),
+        };
         weigh.selection_set(
             types.root(operation.ty).map(Name::as_str),
             &operation.selection_set.node,
@@ -119,6 +135,7 @@ impl Times {
                     .clamp(1, PAGE_LEN_MAX.into())
                     .unsigned_abs()
             }
+            Self::Fixed(times) => *times,
             Self::Each(list) => list.with(list_len, value_of).unwrap_or(1).unsigned_abs(),
         }
     }
@@ -175,6 +192,7 @@ impl Given {
 struct Weigh<'a> {
     types: &'a Types,
     document: &'a ExecutableDocument,
+    is_within_whole: Cell<bool>,
 }
 
 impl<'a> Weigh<'a> {
@@ -213,14 +231,23 @@ impl<'a> Weigh<'a> {
             };
         }
         let of_schema = of_type.and_then(|of_type| self.types.field(of_type, name));
+        let weight = WEIGHTS
+            .iter()
+            .find(|(on, weighed, _)| Some(*on) == of_type && *weighed == name);
+        let is_whole = matches!(weight, Some((_, _, Weight::Whole)));
+        let is_within = self.is_within_whole.get();
+        self.is_within_whole.set(is_within || is_whole);
         let item = self.selection_set(
             of_schema.map(|of_schema| name_of(&of_schema.of_type).as_str()),
             set,
         );
-        let weight = WEIGHTS
-            .iter()
-            .find(|(on, weighed, _)| Some(*on) == of_type && *weighed == name);
+        self.is_within_whole.set(is_within);
         let times = match weight {
+            Some((_, _, Weight::Whole)) => Some(Times::Fixed(if is_within {
+                WHOLE_WITHIN_LEN
+            } else {
+                WHOLE_LEN
+            })),
             Some((_, _, Weight::More(more))) => {
                 let mut cost = item;
                 cost.fixed = cost.fixed.saturating_add(1 + more);

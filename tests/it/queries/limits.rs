@@ -212,6 +212,10 @@ fn nasty() -> Vec<(&'static str, String)> {
             "pages of pages",
             "{events(first:100){nodes{tickets(first:100){nodes{id}}}}}".to_owned(),
         ),
+        ("ticket types of the events of ticket types", {
+            let (open, close) = ("{ticketTypes{event".repeat(4), "}}".repeat(4));
+            format!("{{events(first:1){{nodes{open}{{id}}{close}}}}}")
+        }),
         (
             "audits",
             "{a:inventoryAudit(eventId:1){__typename}b:inventoryAudit(eventId:1){__typename}}"
