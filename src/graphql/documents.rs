@@ -49,6 +49,13 @@ const DOCUMENTS_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// A longer document is checked every time. The introspection query of the usual tools is well within.
 const DOCUMENT_LEN_MAX: usize = 16 * 1024;
 
+/// The longest name. The engine's validation repeats names with each of a document's errors, of which there may be
+/// thousands before ten of them are told.
+const NAME_LEN_MAX: u64 = 256;
+
+/// What a kept document takes for each of its selections, with its fragments in their places, in bytes of text.
+const SELECTION_WEIGHT: u64 = 32;
+
 /// Checks documents, and keeps those that passed.
 pub struct Documents {
     limits: QueryConfig,
@@ -61,6 +68,8 @@ pub struct Documents {
 struct Document {
     operations: HashMap<Option<Name>, Arc<Operation>>,
     fragments: Fragments,
+    /// With its fragments in their places.
+    selections: u64,
 }
 
 struct Operation {
@@ -106,9 +115,11 @@ pub struct Weighed {
 struct ByText;
 
 impl Weighter<String, Arc<Document>> for ByText {
-    fn weight(&self, text: &String, _: &Arc<Document>) -> u64 {
+    fn weight(&self, text: &String, document: &Arc<Document>) -> u64 {
         // The cache bounds the sum alone: so that it bounds the number too, no document weighs less than its share.
-        (text.len() as u64).max(DOCUMENTS_BYTES_MAX / DOCUMENTS_MAX as u64)
+        (text.len() as u64)
+            .max(document.selections.saturating_mul(SELECTION_WEIGHT))
+            .max(DOCUMENTS_BYTES_MAX / DOCUMENTS_MAX as u64)
     }
 }
 
@@ -171,7 +182,7 @@ impl Documents {
         self.validate(text, &document)
             .await
             .map_err(|errors| self.veiled(errors))?;
-        Document::new(&self.types, document).map_err(|error| vec![error])
+        Document::new(&self.types, document, size.selections).map_err(|error| vec![error])
     }
 
     fn parse(&self, text: &str) -> Result<ExecutableDocument, ServerError> {
@@ -191,6 +202,15 @@ impl Documents {
             self.limits.query_value_depth,
             "value-depth",
         )?;
+        if tokens.name_len > NAME_LEN_MAX {
+            return Err(refusal(
+                Code::QueryTooLarge,
+                format!(
+                    "the document has a name of {} characters, and the most is {NAME_LEN_MAX}",
+                    tokens.name_len
+                ),
+            ));
+        }
         parse_query(text).map_err(|error| {
             let pos = error.positions().next().unwrap_or_default();
             does_not_parse(&reason(&error), pos)
@@ -291,7 +311,11 @@ impl Documents {
 impl Document {
     /// # Errors
     /// When a key at an operation's root cannot be executed once, see [`roots::merge`].
-    fn new(types: &Types, document: ExecutableDocument) -> Result<Self, ServerError> {
+    fn new(
+        types: &Types,
+        document: ExecutableDocument,
+        selections: u64,
+    ) -> Result<Self, ServerError> {
         let mut operations = HashMap::new();
         for (name, definition) in document.operations.iter() {
             let mut definition = definition.clone();
@@ -311,6 +335,7 @@ impl Document {
         Ok(Self {
             operations,
             fragments: document.fragments,
+            selections,
         })
     }
 

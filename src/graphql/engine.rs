@@ -1,6 +1,10 @@
 //! The one way from a request to its answer, whatever transport it came by: what is checked here is checked everywhere.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_graphql::{Request, parser::types::OperationType};
 use futures_util::FutureExt;
@@ -22,9 +26,14 @@ use crate::{auth::Caller, config::QueryConfig};
 pub struct Engine {
     executor: Arc<Executor>,
     /// Those who ask the same thing, which anybody may, at the same time: thousands, when an on-sale opens.
-    company: Company<Question, Arc<Answer>>,
+    company: Company<Question, Result<Arc<Answer>, Panicked>>,
     answer_within: Duration,
 }
+
+/// An execution broke down. Whoever waited for somebody else's executes on their own: a panic that went through the shared
+/// one would leave them waiting.
+#[derive(Clone, Copy)]
+struct Panicked;
 
 /// What an execution needs, also after the request that began it has hung up: others may wait for it.
 struct Executor {
@@ -125,11 +134,17 @@ impl Engine {
             return execution.run().await;
         };
         // Whoever waits for it may be the one who carries it on.
-        let run = |execution: Execution| execution.run().in_current_span().map(Arc::new);
+        let run = |execution: Execution| {
+            AssertUnwindSafe(execution.run().in_current_span())
+                .catch_unwind()
+                .map(|answer| answer.map(Arc::new).map_err(|_| Panicked))
+        };
         match self.company.ask(question, execution, run).await {
             // A fault is logged under the id of the request that it spoils, which is told to its client.
-            (answer, Some(execution)) if answer.response.is_err() => execution.run().await,
-            (answer, _) => Arc::try_unwrap(answer).unwrap_or_else(|answer| answer.again()),
+            (Ok(answer), Some(execution)) if answer.response.is_err() => execution.run().await,
+            (Ok(answer), _) => Arc::try_unwrap(answer).unwrap_or_else(|answer| answer.again()),
+            (Err(Panicked), Some(execution)) => execution.run().await,
+            (Err(Panicked), None) => resume_unwind(Box::new("in an execution for several")),
         }
     }
 }

@@ -129,10 +129,14 @@ fn unanswerable(refusal: persisted::Refusal, media_type: MediaType) -> Refusal {
 /// Who is calling. A token that is there must be good, also where none is needed: a client whose token has expired should
 /// learn that from the first answer.
 fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let Some(header) = headers.get(AUTHORIZATION) else {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let Some(header) = all.next() else {
         return Ok(Caller::Anonymous);
     };
-    let token = header.to_str().ok().and_then(|text| {
+    // Of two, something on the way may have looked at the other.
+    let is_only = all.next().is_none();
+    let token = header.to_str().ok().filter(|_| is_only);
+    let token = token.and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         scheme
             .eq_ignore_ascii_case("bearer")

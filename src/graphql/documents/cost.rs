@@ -3,6 +3,8 @@
 //! A field with `first` or `last` is a page, as the schema says; what else costs more than its fields stands in
 //! [`WEIGHTS`]. Weighed once for a document as far as it goes, and with the variables for a request.
 
+use std::cell::Cell;
+
 use async_graphql::{
     Name, Positioned, Value,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
@@ -23,9 +25,10 @@ use crate::graphql::{
 const INTROSPECTED_PER_COST: u64 = 20;
 
 /// What costs more than its fields, or them more than once, by type and field.
-const WEIGHTS: [(&str, &str, Weight); 4] = [
+const WEIGHTS: [(&str, &str, Weight); 5] = [
     ("Query", "inventoryAudit", Weight::More(AUDIT_COST)),
     ("Query", "nodes", Weight::Each(&["ids"])),
+    ("Event", "ticketTypes", Weight::Whole),
     (
         "Mutation",
         "blockTickets",
@@ -44,7 +47,15 @@ enum Weight {
     More(u64),
     /// Its fields once for each item of the list that is given there.
     Each(&'static [&'static str]),
+    /// Its fields once for each item of a list that has no pages.
+    Whole,
 }
+
+/// Items of a list without pages, as most have them.
+const WHOLE_LEN: u64 = 10;
+
+/// The same where one of them leads to another: nobody needs that, and each multiplies the answer by what it really has.
+const WHOLE_WITHIN_LEN: u64 = 100;
 
 /// What an operation costs, as far as its variables are not needed for it.
 #[derive(Default)]
@@ -61,14 +72,20 @@ struct Repeated {
 
 enum Times {
     Page {
-        first: Value,
-        last: Value,
+        first: Given,
+        last: Given,
         default: i32,
     },
-    Each {
-        list: Value,
-        path: &'static [&'static str],
-    },
+    Each(Given),
+    Fixed(u64),
+}
+
+/// What is needed of an argument: never the argument, which may be long, and which fragments repeat.
+enum Given {
+    /// A page's length or the length of a list; none when there is neither.
+    Known(Option<i64>),
+    /// What the request has there, at this place within it.
+    Variable(Name, &'static [&'static str]),
 }
 
 impl Cost {
@@ -77,7 +94,11 @@ impl Cost {
         document: &ExecutableDocument,
         operation: &OperationDefinition,
     ) -> Self {
-        let weigh = Weigh { types, document };
+        let weigh = Weigh {
+            types,
+            document,
+            is_within_whole: Cell::new(false),
+        };
         weigh.selection_set(
             types.root(operation.ty).map(Name::as_str),
             &operation.selection_set.node,
@@ -100,35 +121,69 @@ impl Cost {
 
 impl Times {
     fn with<'a>(&'a self, value_of: &impl Fn(&str) -> Option<&'a Value>) -> u64 {
-        let known = |value: &'a Value| match variable_name(value) {
-            Some(name) => value_of(name).unwrap_or(&Value::Null),
-            None => value,
-        };
         match self {
             Self::Page {
                 first,
                 last,
                 default,
             } => {
-                let number = |value: &'a Value| match known(value) {
-                    Value::Number(number) => number.as_i64(),
-                    _ => None,
-                };
-                let asked = number(first).or(number(last)).unwrap_or((*default).into());
+                let asked = first.with(number, value_of);
+                let asked = asked.or_else(|| last.with(number, value_of));
                 // A length out of range is refused later, by its own error.
-                asked.clamp(1, PAGE_LEN_MAX.into()).unsigned_abs()
+                asked
+                    .unwrap_or((*default).into())
+                    .clamp(1, PAGE_LEN_MAX.into())
+                    .unsigned_abs()
             }
-            Self::Each { list, path } => {
-                let list = path
+            Self::Fixed(times) => *times,
+            Self::Each(list) => list.with(list_len, value_of).unwrap_or(1).unsigned_abs(),
+        }
+    }
+}
+
+/// What is read of a value.
+type Read = fn(&Value) -> Option<i64>;
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        _ => None,
+    }
+}
+
+fn list_len(value: &Value) -> Option<i64> {
+    match value {
+        Value::List(items) => i64::try_from(items.len().max(1)).ok(),
+        _ => None,
+    }
+}
+
+impl Given {
+    fn of(value: &Value, path: &'static [&'static str], read: Read) -> Self {
+        if let Some(name) = variable_name(value) {
+            return Self::Variable(Name::new(name), path);
+        }
+        match (value, path) {
+            (Value::Object(fields), [step, path @ ..]) => match fields.get(*step) {
+                Some(value) => Self::of(value, path, read),
+                None => Self::Known(None),
+            },
+            (value, []) => Self::Known(read(value)),
+            _ => Self::Known(None),
+        }
+    }
+
+    fn with<'a>(&self, read: Read, value_of: &impl Fn(&str) -> Option<&'a Value>) -> Option<i64> {
+        match self {
+            Self::Known(known) => *known,
+            Self::Variable(name, path) => {
+                let within = path
                     .iter()
-                    .try_fold(known(list), |value, step| match value {
-                        Value::Object(fields) => fields.get(*step).map(known),
+                    .try_fold(value_of(name)?, |value, step| match value {
+                        Value::Object(fields) => fields.get(*step),
                         _ => None,
                     });
-                match list {
-                    Some(Value::List(items)) => items.len().max(1) as u64,
-                    _ => 1,
-                }
+                read(within?)
             }
         }
     }
@@ -137,6 +192,7 @@ impl Times {
 struct Weigh<'a> {
     types: &'a Types,
     document: &'a ExecutableDocument,
+    is_within_whole: Cell<bool>,
 }
 
 impl<'a> Weigh<'a> {
@@ -175,23 +231,31 @@ impl<'a> Weigh<'a> {
             };
         }
         let of_schema = of_type.and_then(|of_type| self.types.field(of_type, name));
+        let weight = WEIGHTS
+            .iter()
+            .find(|(on, weighed, _)| Some(*on) == of_type && *weighed == name);
+        let is_whole = matches!(weight, Some((_, _, Weight::Whole)));
+        let is_within = self.is_within_whole.get();
+        self.is_within_whole.set(is_within || is_whole);
         let item = self.selection_set(
             of_schema.map(|of_schema| name_of(&of_schema.of_type).as_str()),
             set,
         );
-        let weight = WEIGHTS
-            .iter()
-            .find(|(on, weighed, _)| Some(*on) == of_type && *weighed == name);
+        self.is_within_whole.set(is_within);
         let times = match weight {
+            Some((_, _, Weight::Whole)) => Some(Times::Fixed(if is_within {
+                WHOLE_WITHIN_LEN
+            } else {
+                WHOLE_LEN
+            })),
             Some((_, _, Weight::More(more))) => {
                 let mut cost = item;
                 cost.fixed = cost.fixed.saturating_add(1 + more);
                 return cost;
             }
-            Some((_, _, Weight::Each([argument, path @ ..]))) => Some(Times::Each {
-                list: given(field, argument),
-                path,
-            }),
+            Some((_, _, Weight::Each([argument, path @ ..]))) => {
+                Some(Times::Each(given(field, argument, path, list_len)))
+            }
             Some((_, _, Weight::Each([]))) => None,
             None => of_schema.and_then(|of_schema| page(of_schema, field)),
         };
@@ -247,21 +311,21 @@ fn page(of_schema: &types::Field, field: &Field) -> Option<Times> {
         (true | false, true) => PAGE_LEN_DEFAULT,
     };
     Some(Times::Page {
-        first: given(field, "first"),
-        last: given(field, "last"),
+        first: given(field, "first", &[], number),
+        last: given(field, "last", &[], number),
         default,
     })
 }
 
-/// An argument as it is written; null when it is not.
-fn given(field: &Field, argument: &str) -> Value {
+/// An argument as it is written, or what stands within it.
+fn given(field: &Field, argument: &str, path: &'static [&'static str], read: Read) -> Given {
     let Some(Positioned { node, .. }) = field.get_argument(argument) else {
-        return Value::Null;
+        return Given::Known(None);
     };
     let Ok(value) = node
         .clone()
         .into_const_with(|name| Ok::<_, std::convert::Infallible>(variable(&name)));
-    value
+    Given::of(&value, path, read)
 }
 
 #[cfg(test)]

@@ -1,19 +1,23 @@
 //! How large a parsed document is once its fragments are in their places, without putting them there: each fragment is
 //! measured once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, convert::Infallible};
 
 use async_graphql::{
-    Positioned, ServerError,
+    Name, Positioned, ServerError, Value,
     parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
 
-use super::errors::refusal;
+use super::{errors::refusal, values::variable};
 use crate::{config::QueryConfig, graphql::fault::Code};
 
 /// Lists of introspection within each other, such as the fields of the types of fields: each multiplies the answer. The
 /// usual tools need one.
 const INTROSPECTED_LISTS_MAX: u64 = 2;
+
+/// Fields and values that the engine's validation compares with each other, as multiples of what a document may select and
+/// hold: inside an inline fragment they are compared again.
+const COMPARISONS_MAX: u64 = 4;
 
 /// The fields of introspection's types that lead from one type to many.
 const INTROSPECTED_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
@@ -25,6 +29,8 @@ pub const INTROSPECTION_FIELDS: [&str; 2] = ["__schema", "__type"];
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub introspects: bool,
+    /// With its fragments in their places.
+    pub selections: u64,
 }
 
 /// Refuses a document that is too large in any way.
@@ -51,8 +57,9 @@ pub fn check(document: &ExecutableDocument, limits: &QueryConfig) -> Result<Size
         document,
         depth_max: limits.query_depth,
         fragments: HashMap::new(),
+        compared: 0,
     };
-    let mut selections: u64 = 0;
+    let (mut selections, mut values): (u64, u64) = (0, 0);
     let mut operations: Vec<_> = document.operations.iter().map(|(_, it)| it).collect();
     operations.sort_unstable_by_key(|operation| operation.pos);
     for operation in operations {
@@ -64,12 +71,16 @@ pub fn check(document: &ExecutableDocument, limits: &QueryConfig) -> Result<Size
             "root-fields",
         )?;
         selections = selections.saturating_add(expanded.selections);
+        values = values.saturating_add(expanded.values);
+        values = values.saturating_add(values_of_directives(&operation.node.directives));
     }
     // Those that nothing spreads are validated too. In the order of the text, so that the same is said every time.
     let mut names: Vec<_> = document.fragments.iter().collect();
     names.sort_unstable_by_key(|(_, fragment)| fragment.pos);
     for (name, _) in names {
-        selections = selections.saturating_add(measure.fragment(name, 1)?.selections);
+        let expanded = measure.fragment(name, 1)?;
+        selections = selections.saturating_add(expanded.selections);
+        values = values.saturating_add(expanded.values);
     }
     too_many(
         "selections with its fragments in their places",
@@ -77,8 +88,25 @@ pub fn check(document: &ExecutableDocument, limits: &QueryConfig) -> Result<Size
         limits.query_selections,
         "selections",
     )?;
+    too_many(
+        "values with its fragments in their places",
+        values,
+        limits.query_tokens,
+        "tokens",
+    )?;
+    let compared_max = limits
+        .query_selections
+        .saturating_add(limits.query_tokens)
+        .saturating_mul(COMPARISONS_MAX);
+    if measure.compared > compared_max {
+        return Err(refusal(
+            Code::QueryTooLarge,
+            "the document has too much in inline fragments within each other".to_owned(),
+        ));
+    }
     Ok(Size {
         introspects: written.introspects,
+        selections,
     })
 }
 
@@ -151,8 +179,12 @@ struct Expanded {
     selections: u64,
     /// Levels of selections, this one included.
     depth: u64,
+    /// Arguments, and what is in them, also of directives.
+    values: u64,
     /// Fields of this level.
     roots: u64,
+    /// Arguments of this level, with what is in them.
+    root_values: u64,
     /// Introspection's lists within each other.
     lists: u64,
 }
@@ -162,6 +194,8 @@ struct Measure<'a> {
     depth_max: u64,
     /// `None` while it is being measured.
     fragments: HashMap<&'a str, Option<Expanded>>,
+    /// Fields and values that stand beside each other, summed over all selection sets that are written.
+    compared: u64,
 }
 
 impl<'a> Measure<'a> {
@@ -190,10 +224,19 @@ impl<'a> Measure<'a> {
                 .selections
                 .saturating_add(1)
                 .saturating_add(inner.selections);
+            whole.values = whole
+                .values
+                .saturating_add(inner.values)
+                .saturating_add(values_of_directives(selection.node.directives()));
             whole.depth = whole.depth.max(1 + inner.depth);
             whole.roots = whole.roots.saturating_add(inner.roots);
+            whole.root_values = whole.root_values.saturating_add(inner.root_values);
             whole.lists = whole.lists.max(inner.lists);
         }
+        self.compared = self
+            .compared
+            .saturating_add(whole.roots)
+            .saturating_add(whole.root_values);
         Ok(whole)
     }
 
@@ -205,6 +248,11 @@ impl<'a> Measure<'a> {
             self.selection_set(set, level + 1)?
         };
         inner.roots = 1;
+        let arguments = field.arguments.iter();
+        inner.root_values = arguments
+            .map(|(_, value)| written_len(value.node.clone().into_const_with(as_variable)))
+            .sum();
+        inner.values = inner.values.saturating_add(inner.root_values);
         let name = field.name.node.as_str();
         if INTROSPECTED_LISTS.contains(&name) {
             inner.lists += 1;
@@ -259,5 +307,36 @@ impl<'a> Measure<'a> {
                 self.depth_max
             ),
         ))
+    }
+}
+
+fn values_of_directives(directives: &[Positioned<Directive>]) -> u64 {
+    let arguments = directives
+        .iter()
+        .flat_map(|directive| &directive.node.arguments);
+    arguments
+        .map(|(_, value)| written_len(value.node.clone().into_const_with(as_variable)))
+        .sum()
+}
+
+fn as_variable(name: Name) -> Result<Value, Infallible> {
+    Ok(variable(&name))
+}
+
+fn written_len(Ok(value): Result<Value, Infallible>) -> u64 {
+    len(&value)
+}
+
+/// The value, and the values in it; as deep as they were counted to be.
+fn len(value: &Value) -> u64 {
+    1 + match value {
+        Value::List(items) => items.iter().map(len).sum::<u64>(),
+        Value::Object(fields) => fields.values().map(len).sum(),
+        Value::Null
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Boolean(_)
+        | Value::Binary(_)
+        | Value::Enum(_) => 0,
     }
 }

@@ -48,3 +48,21 @@ async fn a_string_that_does_not_end_is_found_in_its_line() {
     let errors = prepare(&documents, "{\r\n  a(b: \"\n").await.unwrap_err();
     assert_eq!(errors[0].locations, [Pos { line: 2, column: 8 }]);
 }
+
+#[tokio::test]
+async fn what_is_kept_weighs_what_its_fragments_come_to() {
+    let documents = documents();
+    let spreads = "...F ".repeat(40);
+    let fields = "...on Node{id}".repeat(30);
+    prepare(
+        &documents,
+        format!("{{node(id:1){{{spreads}}}}} fragment F on Node{{{fields}}}"),
+    )
+    .await
+    .unwrap();
+    // A field, and 40 times a fragment with 30 inline ones of one field each; and that fragment by itself.
+    assert_eq!(
+        documents.checked.weight(),
+        (1 + 40 * (1 + 60) + 60) * SELECTION_WEIGHT
+    );
+}

@@ -12,6 +12,8 @@ pub struct Tokens {
     pub depth: u64,
     /// Levels of lists, input objects and list types within each other.
     pub value_depth: u64,
+    /// Bytes of the longest name.
+    pub name_len: u64,
 }
 
 /// A string that does not end: at this byte it begins. The parser would take its quotes for something else.
@@ -106,6 +108,7 @@ impl Scanner<'_> {
         if is_several {
             self.tokens.number += len.saturating_sub(1) as u64 / 4;
         }
+        self.tokens.name_len = self.tokens.name_len.max(len as u64);
         self.token(len);
     }
 

@@ -194,6 +194,13 @@ fn rows() -> BTreeMap<&'static str, Sent> {
             with(&[JSON, "authorization: Bearer nonsense"], good),
         ),
         ("a token whose time is over", with(&[JSON, &expired], good)),
+        (
+            "two `Authorization` headers",
+            with(
+                &[JSON, "authorization: Bearer a", "authorization: Bearer b"],
+                good,
+            ),
+        ),
         ("another path", line("GET /nothing")),
         (
             "a mutation over GET",

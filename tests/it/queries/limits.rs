@@ -165,6 +165,34 @@ fn nasty() -> Vec<(&'static str, String)> {
             "1,000 lists deep in a directive",
             format!("{{__typename @a(b:{})}}", deep("[", "]", 1_000)),
         ),
+        ("a fragment's variables in many operations", {
+            let operations = many(190, |i| format!("query q{i}{{...F}} "));
+            let ids = many(500, |i| format!("$v{i} "));
+            format!("{operations} fragment F on Query{{nodes(ids:[{ids}]){{id}}}}")
+        }),
+        ("a fragment's arguments in many places", {
+            let spreads = "...on Node{...F}".repeat(500);
+            let arguments = many(500, |i| format!("a{i}:1 "));
+            format!(
+                "{{node(id:1){{{spreads}}}}} fragment F on Node{{id({arguments}) id({arguments})}}"
+            )
+        }),
+        ("a directive's values in many places", {
+            let spreads = "...on Node{...F}".repeat(500);
+            format!(
+                "{{node(id:1){{{spreads}}}}} fragment F on Node{{id @a(b:[{}])}}",
+                "1 ".repeat(1_000)
+            )
+        }),
+        ("inline fragments within each other", {
+            let (open, close) = ("...on Node{".repeat(25), "}".repeat(25));
+            let fields = "id ".repeat(4_500);
+            format!("{{node(id:1){{{open}{fields}{close}}}}}")
+        }),
+        (
+            "a name of 257 characters",
+            format!("{{{}}}", "a".repeat(257)),
+        ),
         (
             "100 root fields",
             format!("{{{}}}", "__typename ".repeat(100)),
@@ -184,6 +212,10 @@ fn nasty() -> Vec<(&'static str, String)> {
             "pages of pages",
             "{events(first:100){nodes{tickets(first:100){nodes{id}}}}}".to_owned(),
         ),
+        ("ticket types of the events of ticket types", {
+            let (open, close) = ("{ticketTypes{event".repeat(4), "}}".repeat(4));
+            format!("{{events(first:1){{nodes{open}{{id}}{close}}}}}")
+        }),
         (
             "audits",
             "{a:inventoryAudit(eventId:1){__typename}b:inventoryAudit(eventId:1){__typename}}"
