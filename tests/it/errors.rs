@@ -142,10 +142,18 @@ on_both_databases! {
 async fn a_refusal_is_short_and_repeats_little_of_what_was_sent() {
     let database = Database::sqlite().await;
     let server = Server::start(&database).await;
-    let long = "Qx".repeat(5_000);
+    // A name may be so long.
+    let long = "Qx".repeat(128);
+    let endless = "Qx".repeat(5_000);
     let many: String = (0..50).map(|n| format!("Qx{n} ")).collect();
     for (document, variables, code) in [
         (format!("{{ {long}"), json!({}), "GRAPHQL_PARSE_FAILED"),
+        (format!("{{ {endless} }}"), json!({}), "QUERY_TOO_LARGE"),
+        (
+            format!("{{ events(first: \"{endless}\") {{ nodes {{ id }} }} }}"),
+            json!({}),
+            "BAD_USER_INPUT",
+        ),
         (
             format!("{{ a }} \n\n # {long} \n }}"),
             json!({}),
@@ -208,17 +216,17 @@ async fn a_refusal_is_short_and_repeats_little_of_what_was_sent() {
         ),
         (
             "query($f: EventFilter) { events(filter: $f) { nodes { id } } }".to_owned(),
-            json!({ "f": { "status": long, long.clone(): 1 } }),
+            json!({ "f": { "status": endless, endless.clone(): 1 } }),
             "BAD_USER_INPUT",
         ),
         (
             "query($f: EventFilter) { events(filter: $f) { nodes { id } } }".to_owned(),
-            json!({ "f": { "startsFrom": long } }),
+            json!({ "f": { "startsFrom": endless } }),
             "BAD_USER_INPUT",
         ),
         (
             "query($f: Int) { events(first: $f) { nodes { id } } }".to_owned(),
-            json!({ "f": { "a": [long, long] } }),
+            json!({ "f": { "a": [endless, endless] } }),
             "BAD_USER_INPUT",
         ),
     ] {
