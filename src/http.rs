@@ -5,6 +5,7 @@
 
 mod accept;
 mod answer;
+mod around;
 mod connections;
 mod cors;
 mod graphql;
@@ -19,17 +20,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
     http::StatusCode,
-    middleware::{Next, from_fn, from_fn_with_state},
-    response::{Html, IntoResponse, Response},
+    middleware::{from_fn, from_fn_with_state},
+    response::Html,
     routing::{any, get},
 };
 use tokio::{
     net::TcpListener,
     time::{Instant, timeout_at},
 };
-use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 pub use self::persisted::Persisted;
 use self::{answer::Refusal, connections::Connections};
@@ -42,12 +41,7 @@ use crate::{
 /// What is left to do at the very end has at least this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// The longest path with its query, in bytes. A longer document goes into a body; what is on the way to a server takes no
-/// longer line either.
-const URI_LEN_MAX: usize = 8 * 1024;
-
 /// Everything a request may need.
-#[derive(Clone)]
 pub struct App {
     pub engine: Arc<Engine>,
     pub domain: Domain,
@@ -109,31 +103,19 @@ pub async fn serve(
 fn routes(app: App) -> Router {
     let timeout = Duration::from_millis(app.config.request_timeout_ms);
     let cors = cors::layer(&app.config.cors_origins);
-    let routes = Router::new()
+    let routes: Router = Router::new()
         .route("/", get(playground))
         .route("/graphql", any(graphql::handle))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(refuse_long_uri))
-        .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn_with_state(timeout, give_up_late));
-    let routes = match cors {
+        .layer(from_fn_with_state(timeout, around::answer))
+        .with_state(Arc::new(app));
+    match cors {
         Some(cors) => routes.layer(cors).layer(from_fn(cors::say_no_content)),
         None => routes,
-    };
-    routes
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(request_id::span)
-                .on_request(())
-                .on_response(request_id::log_answer)
-                // Faults are logged where they are answered.
-                .on_failure(()),
-        )
-        .layer(from_fn(request_id::assign))
-        .with_state(app)
+    }
 }
 
 async fn playground() -> Html<String> {
@@ -159,43 +141,4 @@ async fn wrong_method() -> Refusal {
         Code::MethodNotAllowed,
         "this path does not know that method; GraphQL is at POST /graphql",
     )
-}
-
-async fn refuse_long_uri(request: Request, next: Next) -> Response {
-    let len = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |uri| uri.as_str().len());
-    if len <= URI_LEN_MAX {
-        return next.run(request).await;
-    }
-    Refusal::new(
-        StatusCode::URI_TOO_LONG,
-        Code::UriTooLong,
-        format!("the URL is longer than {URI_LEN_MAX} bytes; send the request as POST"),
-    )
-    .into_response()
-}
-
-/// Bounds every request, from its first byte to its answer. A purchase under way goes on: only the wait for it ends.
-async fn give_up_late(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Refusal::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            Code::Timeout,
-            "the request took too long; repeat a write with the same idempotency key",
-        )
-        .into_response(),
-    }
-}
-
-fn answer_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("of an unknown kind");
-    tracing::error!("a request panicked: {text}");
-    answer::internal().into_response()
 }

@@ -9,7 +9,11 @@ mod message;
 mod nulls;
 mod shape;
 
+use std::{collections::BTreeMap, sync::OnceLock};
+
 use async_graphql::{Response, ServerError, Value, indexmap::IndexMap};
+use bytes::Bytes;
+use serde::Serialize;
 
 pub use self::shape::{Fragments, Shape};
 use super::{fault::Code, types::Types};
@@ -22,9 +26,11 @@ const LOCATIONS_MAX: usize = 4;
 
 /// What became of a request.
 pub struct Answer {
-    pub response: Response,
+    response: Response,
     /// False for a request error: nothing was executed, and there is no data, not even null.
     pub is_executed: bool,
+    /// Written once, however many ask for it.
+    json: OnceLock<Bytes>,
 }
 
 impl Answer {
@@ -32,21 +38,46 @@ impl Answer {
     pub fn refused(errors: Vec<ServerError>, request_id: Option<&str>) -> Self {
         let mut response = Response::from_errors(errors);
         complete(&mut response, request_id);
+        Self::new(response, false)
+    }
+
+    fn new(response: Response, is_executed: bool) -> Self {
         Self {
             response,
-            is_executed: false,
+            is_executed,
+            json: OnceLock::new(),
         }
     }
 
-    /// The same answer for somebody else.
-    pub fn again(&self) -> Self {
-        let mut response = Response::new(self.response.data.clone());
-        response.extensions = self.response.extensions.clone();
-        response.errors = self.response.errors.clone();
-        Self {
-            response,
-            is_executed: self.is_executed,
+    /// Whether it has no errors.
+    pub fn is_ok(&self) -> bool {
+        self.response.is_ok()
+    }
+
+    /// The answer as JSON.
+    pub fn json(&self) -> Bytes {
+        self.json.get_or_init(|| self.write()).clone()
+    }
+
+    fn write(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Unexecuted<'a> {
+            errors: &'a [ServerError],
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            extensions: &'a BTreeMap<String, Value>,
         }
+        let written = if self.is_executed {
+            serde_json::to_vec(&self.response)
+        } else {
+            // The engine's own would have `data`, as null.
+            serde_json::to_vec(&Unexecuted {
+                errors: &self.response.errors,
+                extensions: &self.response.extensions,
+            })
+        };
+        written
+            .expect("names are strings, and writing into memory does not fail")
+            .into()
     }
 
     /// The engine's answer to a document of this shape.
@@ -69,10 +100,7 @@ impl Answer {
             shape.arrange(&mut response.data);
         }
         complete(&mut response, request_id);
-        Self {
-            response,
-            is_executed,
-        }
+        Self::new(response, is_executed)
     }
 }
 

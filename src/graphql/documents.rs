@@ -14,7 +14,11 @@ mod tokens;
 mod values;
 mod written;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use async_graphql::{
     Name, Positioned, Request, ServerError, Value, Variables,
@@ -87,7 +91,30 @@ pub struct Prepared {
     operation: Arc<Operation>,
 }
 
+/// An operation by which one it is: two are the same if they are of the same text, as long as that is kept.
+#[derive(Clone)]
+pub struct Same(Arc<Operation>);
+
+impl PartialEq for Same {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Same {}
+
+impl Hash for Same {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
 impl Prepared {
+    /// The operation, to be told from others.
+    pub fn same(&self) -> Same {
+        Same(Arc::clone(&self.operation))
+    }
+
     pub fn kind(&self) -> OperationType {
         self.operation.definition.node.ty
     }

@@ -16,7 +16,7 @@ use super::{
     answer::Answer,
     company::Company,
     deadline::Deadline,
-    documents::{Documents, Prepared},
+    documents::{Documents, Prepared, Same},
     schema,
     types::Types,
 };
@@ -44,8 +44,6 @@ struct Executor {
 
 /// A request that may be executed.
 pub struct Ready {
-    /// What it asks, if anybody may and it changes nothing.
-    question: Option<Question>,
     execution: Execution,
 }
 
@@ -53,14 +51,15 @@ struct Execution {
     executor: Arc<Executor>,
     request: Request,
     prepared: Prepared,
+    caller: Caller,
+    deadline: Deadline,
     request_id: Option<String>,
 }
 
 /// What is asked, as far as the answer to an anonymous caller depends on it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
-    document: String,
-    operation: Option<String>,
+    operation: Same,
     /// As JSON, whose keys are in order.
     variables: String,
 }
@@ -88,10 +87,10 @@ impl Engine {
         request: Request,
         caller: Caller,
         request_id: Option<&str>,
-    ) -> Answer {
+    ) -> Arc<Answer> {
         match self.prepare(request, caller, request_id).await {
             Ok(ready) => self.execute(ready).await,
-            Err(refused) => refused,
+            Err(refused) => Arc::new(refused),
         }
     }
 
@@ -110,28 +109,21 @@ impl Engine {
             Ok(prepared) => prepared,
             Err(errors) => return Err(Answer::refused(errors, request_id)),
         };
-        let is_for_anybody =
-            prepared.kind() == OperationType::Query && matches!(caller, Caller::Anonymous);
-        let question = is_for_anybody.then(|| Question::of(&request));
         let execution = Execution {
             executor: Arc::clone(&self.executor),
-            request: request.data(Loaders::default()).data(caller).data(deadline),
+            request,
             prepared,
+            caller,
+            deadline,
             request_id: request_id.map(str::to_owned),
         };
-        Ok(Ready {
-            question,
-            execution,
-        })
+        Ok(Ready { execution })
     }
 
-    pub async fn execute(&self, ready: Ready) -> Answer {
-        let Ready {
-            question,
-            execution,
-        } = ready;
-        let Some(question) = question else {
-            return execution.run().await;
+    pub async fn execute(&self, ready: Ready) -> Arc<Answer> {
+        let execution = ready.execution;
+        let Some(question) = execution.question() else {
+            return Arc::new(execution.run().await);
         };
         // Whoever waits for it may be the one who carries it on.
         let run = |execution: Execution| {
@@ -141,9 +133,9 @@ impl Engine {
         };
         match self.company.ask(question, execution, run).await {
             // A fault is logged under the id of the request that it spoils, which is told to its client.
-            (Ok(answer), Some(execution)) if answer.response.is_err() => execution.run().await,
-            (Ok(answer), _) => Arc::try_unwrap(answer).unwrap_or_else(|answer| answer.again()),
-            (Err(Panicked), Some(execution)) => execution.run().await,
+            (Ok(answer), Some(execution)) if !answer.is_ok() => Arc::new(execution.run().await),
+            (Ok(answer), _) => answer,
+            (Err(Panicked), Some(execution)) => Arc::new(execution.run().await),
             (Err(Panicked), None) => resume_unwind(Box::new("in an execution for several")),
         }
     }
@@ -157,29 +149,37 @@ impl Ready {
 }
 
 impl Execution {
+    /// What it asks, if anybody may and it changes nothing.
+    fn question(&self) -> Option<Question> {
+        let is_for_anybody = self.prepared.kind() == OperationType::Query
+            && matches!(self.caller, Caller::Anonymous);
+        is_for_anybody.then(|| {
+            let variables = serde_json::to_string(&self.request.variables);
+            Question {
+                operation: self.prepared.same(),
+                variables: variables.expect("variables came as JSON"),
+            }
+        })
+    }
+
     async fn run(self) -> Answer {
         let Self {
             executor,
             request,
             prepared,
+            caller,
+            deadline,
             request_id,
         } = self;
-        let request = prepared.executable(request);
+        let request = prepared
+            .executable(request)
+            .data(Loaders::default())
+            .data(caller)
+            .data(deadline);
         let mut response = executor.schema.execute(request).await;
         executor.documents.veil(&mut response.errors);
         let response = response.extension("cost", prepared.weighed.into());
         let shape = &prepared.shape;
         Answer::of_engine(response, shape, &executor.types, request_id.as_deref())
-    }
-}
-
-impl Question {
-    fn of(request: &Request) -> Self {
-        let variables = serde_json::to_string(&request.variables);
-        Self {
-            document: request.query.clone(),
-            operation: request.operation_name.clone(),
-            variables: variables.expect("variables came as JSON"),
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! `/graphql`: the way of a request, as GraphQL over HTTP has it.
 //!
 //! async-graphql-axum's extractor would run mutations from a GET, from `text/plain` and multipart bodies, which any web page
-//! can send without asking; what is read here is JSON alone. Its response type stays, for what it does right.
+//! can send without asking; what is read here is JSON alone.
 
-use async_graphql::{ServerError, Value};
-use async_graphql_axum::GraphQLResponse;
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
@@ -13,10 +13,9 @@ use axum::{
         header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
         request::Parts,
     },
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hyper::ext::ReasonPhrase;
-use serde::Serialize;
 
 use super::{
     App,
@@ -35,11 +34,11 @@ use crate::{
 /// of success, so that whoever does not know it takes it for 200.
 const PARTIAL_SUCCESS: u16 = 294;
 
-pub async fn handle(State(app): State<App>, request: Request) -> Response {
+pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut response = match accept::negotiate(&parts.headers) {
         Some(media_type) => match answer(&app, parts, body, media_type).await {
-            Ok(answer) => shape(answer, media_type),
+            Ok(answer) => shape(&answer, media_type),
             Err(refusal) => refusal.answer(media_type),
         },
         None => not_acceptable().answer(MediaType::Json),
@@ -58,7 +57,7 @@ async fn answer(
     parts: Parts,
     body: Body,
     media_type: MediaType,
-) -> Result<Answer, Refusal> {
+) -> Result<Arc<Answer>, Refusal> {
     let id = request_id::current();
     let params = match parts.method {
         Method::POST => {
@@ -85,7 +84,7 @@ async fn answer(
             drop(parts);
             Ok(app.engine.execute(ready).await)
         }
-        Err(refused) => Ok(refused),
+        Err(refused) => Ok(Arc::new(refused)),
     }
 }
 
@@ -157,49 +156,23 @@ fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Refusal> {
 }
 
 /// Answers with the media type and the status that the client understands.
-fn shape(answer: Answer, media_type: MediaType) -> Response {
-    let Answer {
-        response,
-        is_executed,
-    } = answer;
+fn shape(answer: &Answer, media_type: MediaType) -> Response {
     let status = match media_type {
         // Every well-formed request is answered with 200, for the sake of older clients.
         MediaType::Json => StatusCode::OK,
-        MediaType::GraphqlResponse if !is_executed => StatusCode::BAD_REQUEST,
-        MediaType::GraphqlResponse if response.is_ok() => StatusCode::OK,
+        MediaType::GraphqlResponse if !answer.is_executed => StatusCode::BAD_REQUEST,
+        MediaType::GraphqlResponse if answer.is_ok() => StatusCode::OK,
         MediaType::GraphqlResponse => {
             StatusCode::from_u16(PARTIAL_SUCCESS).expect("294 is within what a status can be")
         }
     };
-    let mut answer = if is_executed {
-        GraphQLResponse::from(response).into_response()
-    } else {
-        without_data(&response)
-    };
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, media_type.header());
+    let mut response = Response::new(Body::from(answer.json()));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, media_type.header());
     if status.as_u16() == PARTIAL_SUCCESS {
         let reason = ReasonPhrase::from_static(b"Partial Success");
-        answer.extensions_mut().insert(reason);
+        response.extensions_mut().insert(reason);
     }
-    *answer.status_mut() = status;
-    answer
-}
-
-/// The answer to what was not executed: the engine's own would have `data`, as null.
-fn without_data(response: &async_graphql::Response) -> Response {
-    #[derive(Serialize)]
-    struct Unexecuted<'a> {
-        errors: &'a [ServerError],
-        #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-        extensions: &'a std::collections::BTreeMap<String, Value>,
-    }
-    let body = Unexecuted {
-        errors: &response.errors,
-        extensions: &response.extensions,
-    };
-    serde_json::to_string(&body)
-        .expect("names are strings, and writing into memory does not fail")
-        .into_response()
+    *response.status_mut() = status;
+    response
 }

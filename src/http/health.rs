@@ -1,6 +1,6 @@
 //! Whether the process lives, and whether it can sell.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, http::StatusCode};
 
@@ -16,7 +16,7 @@ pub async fn live() -> &'static str {
 }
 
 /// The database is reachable and migrated, and the desk is open. Send no buyers while it is not.
-pub async fn ready(State(app): State<App>) -> Result<&'static str, Refusal> {
+pub async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refusal> {
     if !app.domain.sales.is_open() {
         return Err(not_ready("the desk is closed"));
     }

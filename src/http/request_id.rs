@@ -1,41 +1,63 @@
 //! An id for every request: in its span, in its errors, and in the header of its answer.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     extract::Request,
-    http::{HeaderName, HeaderValue, Response},
-    middleware::Next,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::Response,
 };
-use std::time::Duration;
 use tracing::Span;
 use uuid::Uuid;
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A longer id of a client's is replaced, as is one that could not stand in a log line.
 const ID_LEN_MAX: usize = 64;
 
 tokio::task_local! {
-    static CURRENT: String;
+    static CURRENT: RequestId;
 }
 
+#[derive(Clone)]
+pub struct RequestId(Arc<str>);
+
 /// The id of the request that is being answered.
-pub fn current() -> Option<String> {
+pub fn current() -> Option<RequestId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// Keeps a client's own id where it is a reasonable one, and makes one otherwise.
-pub async fn assign(mut request: Request, next: Next) -> axum::response::Response {
-    let id = request
-        .headers()
-        .get(&HEADER)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| is_reasonable(id))
-        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
-    let value = HeaderValue::from_str(&id).expect("a reasonable id and a UUID are header values");
-    request.headers_mut().insert(HEADER, value.clone());
-    let mut response = CURRENT.scope(id, next.run(request)).await;
-    response.headers_mut().insert(HEADER, value);
-    response
+impl RequestId {
+    /// A client's own id where it is a reasonable one, and a new one otherwise.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let own = headers.get(&HEADER).and_then(|value| value.to_str().ok());
+        match own.filter(|id| is_reasonable(id)) {
+            Some(id) => Self(id.into()),
+            None => Self(
+                (&*Uuid::now_v7()
+                    .as_hyphenated()
+                    .encode_lower(&mut Uuid::encode_buffer()))
+                    .into(),
+            ),
+        }
+    }
+
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).expect("a reasonable id and a UUID are header values")
+    }
+
+    /// Makes it the current one of whatever runs in there.
+    pub async fn scope<F: Future>(self, answering: F) -> F::Output {
+        CURRENT.scope(self, answering).await
+    }
+}
+
+impl std::ops::Deref for RequestId {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 fn is_reasonable(id: &str) -> bool {
@@ -46,16 +68,11 @@ fn is_reasonable(id: &str) -> bool {
 }
 
 /// The span of a request. Never its query: that holds what customers typed.
-pub fn span(request: &Request) -> Span {
-    let id = request
-        .headers()
-        .get(&HEADER)
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default();
-    tracing::info_span!("request", request.id = id, http.method = %request.method(), http.path = request.uri().path())
+pub fn span(id: &RequestId, request: &Request) -> Span {
+    tracing::info_span!("request", request.id = &**id, http.method = %request.method(), http.path = request.uri().path())
 }
 
-pub fn log_answer<B>(response: &Response<B>, latency: Duration, _: &Span) {
+pub fn log_answer(response: &Response, latency: Duration) {
     tracing::debug!(
         http.status = response.status().as_u16(),
         latency_ms = latency.as_secs_f64() * 1e3,

@@ -1,0 +1,78 @@
+//! What surrounds every route: the request's id and its span, the bounds of its URL and of its time, and an answer also to
+//! what panics. One layer for all of it: each of axum's own costs every request a copy of the routes and an allocation.
+
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, Uri},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use super::{
+    answer::{Refusal, internal},
+    request_id::{self, RequestId},
+};
+use crate::graphql::fault::Code;
+
+/// The longest path with its query, in bytes. A longer document goes into a body; what is on the way to a server takes no
+/// longer line either.
+const URI_LEN_MAX: usize = 8 * 1024;
+
+/// Bounds every request, from its first byte to its answer. A purchase under way goes on: only the wait for it ends.
+pub async fn answer(State(time_max): State<Duration>, request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let id = RequestId::of(request.headers());
+    let span = request_id::span(&id, &request);
+    let header = id.header();
+    let answering = async {
+        if let Err(refusal) = check_len(request.uri()) {
+            return refusal.into_response();
+        }
+        let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let response = match timeout(time_max, answering).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(panic)) => answer_panic(&*panic),
+            Err(_) => too_late().into_response(),
+        };
+        request_id::log_answer(&response, begin.elapsed());
+        response
+    };
+    let mut response = id.scope(answering.instrument(span)).await;
+    response.headers_mut().insert(request_id::HEADER, header);
+    response
+}
+
+fn check_len(uri: &Uri) -> Result<(), Refusal> {
+    let len = uri.path_and_query().map_or(0, |uri| uri.as_str().len());
+    if len <= URI_LEN_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::URI_TOO_LONG,
+        Code::UriTooLong,
+        format!("the URL is longer than {URI_LEN_MAX} bytes; send the request as POST"),
+    ))
+}
+
+fn too_late() -> Refusal {
+    Refusal::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        Code::Timeout,
+        "the request took too long; repeat a write with the same idempotency key",
+    )
+}
+
+fn answer_panic(panic: &(dyn Any + Send)) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("of an unknown kind");
+    tracing::error!("a request panicked: {text}");
+    internal().into_response()
+}
