@@ -11,15 +11,18 @@ mod block;
 mod cancel_event;
 pub mod command;
 mod commit;
+mod counter;
 mod customers;
 pub mod decide;
 mod desk;
+mod entry;
 mod failure;
 mod fold;
 mod holds;
 mod lane;
 mod minted;
 mod orders;
+mod reception;
 mod sql;
 mod staff;
 mod sweep;
@@ -44,8 +47,10 @@ pub use self::{
 };
 use self::{
     customers::Customers,
-    desk::{Desk, Entry},
+    desk::Desk,
+    entry::{Arrival, Entry},
     lane::Lane,
+    reception::Reception,
     staff::Staff,
 };
 use crate::store::Store;
@@ -88,7 +93,10 @@ pub struct Sales {
     /// A permit for each ticket by which a command is large: many large orders must not fill the memory, nor keep small
     /// ones out.
     room: Arc<Semaphore>,
+    /// For whom it is known who they are.
     queue: mpsc::Sender<Entry>,
+    /// For everybody else.
+    arrivals: mpsc::Sender<Arrival>,
     limits: Limits,
     store: Arc<Store>,
     customers: Arc<Customers>,
@@ -107,11 +115,15 @@ impl Sales {
     /// When a thread cannot be started.
     pub fn open(store: Arc<Store>, limits: Limits) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(limits.queue_len_max);
+        let (arrivals, callers) = mpsc::channel(limits.queue_len_max);
         let (close, closed) = oneshot::channel();
+        let (close_desk, desk_closed) = oneshot::channel();
         let (ending, ended) = watch::channel(false);
         let customers = Arc::new(Customers::new());
-        let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::clone(&customers));
-        let lane = Lane::of_desk(Arc::clone(&store));
+        let reception = Reception::new(Arc::clone(&customers), queue.clone());
+        let at_reception = Lane::new(Arc::clone(&store));
+        let desk = Desk::new(limits.clone(), Arc::clone(&store));
+        let lanes = desk::lanes(&store);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -120,7 +132,12 @@ impl Sales {
             .spawn(move || {
                 // Dropped at the end, also when that is a panic: then the server must not go on as if it could sell.
                 let _ending = Ending(ending);
-                runtime.block_on(desk.serve(lane, commands, closed));
+                runtime.block_on(async {
+                    tokio::join!(
+                        reception.serve(at_reception, callers, closed, close_desk),
+                        desk.serve(lanes, commands, desk_closed),
+                    )
+                });
             })?;
         let (close_upkeep, upkeep_closed) = watch::channel(false);
         Ok(Self {
@@ -129,6 +146,7 @@ impl Sales {
             staff: Staff::new(Arc::clone(&store), Arc::clone(&customers)),
             room: Arc::new(Semaphore::new(room_len(&limits))),
             queue,
+            arrivals,
             limits,
             store,
             customers,
@@ -148,13 +166,11 @@ impl Sales {
             .try_acquire_many_owned(excess)
             .map_err(|_| SaleFault::Overloaded)?;
         let deadline = Instant::now() + self.limits.deadline;
-        let (entry, place, mut answer) = Entry::new(command, deadline, room);
-        self.queue
-            .try_send(entry)
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => SaleFault::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => SaleFault::Unavailable,
-            })?;
+        let (arrival, place, mut answer) = Arrival::new(command, deadline, room);
+        match self.customers.known(&arrival.command.account) {
+            Some(id) => send(&self.queue, arrival.of(id)),
+            None => send(&self.arrivals, arrival),
+        }?;
         let reply = match timeout_at(deadline, &mut answer).await {
             Ok(reply) => reply,
             // The desk is at a batch that takes long: what has not begun need not wait for it.
@@ -199,7 +215,7 @@ fn begin_upkeep(
     closing: watch::Receiver<bool>,
 ) -> std::io::Result<watch::Receiver<bool>> {
     let (ending, ended) = watch::channel(false);
-    let lane = Lane::of_waiting(Arc::clone(store));
+    let lane = Lane::new(Arc::clone(store));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -210,6 +226,14 @@ fn begin_upkeep(
             upkeep::run(&runtime, lane, closing);
         })?;
     Ok(ended)
+}
+
+/// Puts a command into a queue, if there is room.
+fn send<T>(queue: &mpsc::Sender<T>, command: T) -> Result<(), SaleFault> {
+    queue.try_send(command).map_err(|refused| match refused {
+        mpsc::error::TrySendError::Full(_) => SaleFault::Overloaded,
+        mpsc::error::TrySendError::Closed(_) => SaleFault::Unavailable,
+    })
 }
 
 /// Room for as many tickets as all commands would name if all were small, and for one order of any size.

@@ -356,18 +356,13 @@ impl Store {
         self.url.backend
     }
 
-    /// Connections for sales, on the runtime that calls this.
+    /// A connection for sales, on the runtime that calls this.
     ///
     /// # Errors
     /// When PostgreSQL cannot be reached. On SQLite it is the one writer, which is there already.
-    pub async fn connect_sales(
-        &self,
-        connections_max: u32,
-    ) -> Result<DatabaseConnection, StoreError> {
+    pub async fn connect_sales(&self) -> Result<DatabaseConnection, StoreError> {
         match self.backend() {
-            DbBackend::Postgres => {
-                connect_postgres(&self.url, connections_max, SALES_SESSION).await
-            }
+            DbBackend::Postgres => connect_postgres(&self.url, 1, SALES_SESSION).await,
             _ => Ok(self.writer.clone()),
         }
     }

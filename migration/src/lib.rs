@@ -14,6 +14,7 @@ mod m0005_holds;
 mod m0006_search_copy;
 mod m0007_counts;
 mod m0008_sold_references;
+mod m0009_fewer_indexes;
 
 use sea_orm_migration::prelude::*;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_search_copy::Migration),
             Box::new(m0007_counts::Migration),
             Box::new(m0008_sold_references::Migration),
+            Box::new(m0009_fewer_indexes::Migration),
         ]
     }
 }

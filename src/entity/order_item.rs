@@ -10,6 +10,7 @@ use crate::ids::{CustomerId, EventId, OrderId, OrderItemId, TicketId};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub event_id: EventId,
+    /// Says which order's it is, see [`OrderItemId::order_id`]; PostgreSQL's key has that between the two.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: OrderItemId,
     pub order_id: OrderId,

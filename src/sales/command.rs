@@ -5,11 +5,15 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     auth::Account,
-    ids::{CustomerId, EventId, HoldId, OrderId, OrderItemId, TicketId, TicketTypeId},
+    ids::{
+        CustomerId, EventId, HoldId, ITEMS_PER_ORDER_MAX, OrderId, OrderItemId, TicketId,
+        TicketTypeId,
+    },
 };
 
 /// No order has more tickets than this, whatever its event allows: it bounds what one command can lock.
 pub const TICKETS_PER_ORDER_MAX: usize = 1_000;
+const _: () = assert!(TICKETS_PER_ORDER_MAX <= ITEMS_PER_ORDER_MAX);
 
 /// The longest idempotency key, in characters.
 pub const KEY_LEN_MAX: usize = 128;

@@ -18,11 +18,14 @@ mod together;
 mod write;
 
 pub use self::{
-    gates::{cancellation_of, folding},
+    gates::{cancellation_of, folding, gates_of},
     hints::Hints,
 };
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
@@ -31,7 +34,7 @@ use sea_orm::{
 
 use self::{
     facts::Age,
-    gates::{gate_of, gates_of, type_line_of},
+    gates::{gate_of, type_line_of},
 };
 use super::{
     Outcome,
@@ -102,6 +105,14 @@ pub enum Settled {
 pub enum Keep {
     Changes,
     Nothing,
+}
+
+/// A batch whose changes are written, and nothing of it happens before the transaction's end.
+pub struct Made {
+    tx: Transaction,
+    settled: Vec<Settled>,
+    keep: Keep,
+    locked: HashSet<(EventId, TicketId)>,
 }
 
 /// A transaction that has begun.
@@ -225,44 +236,41 @@ impl Transaction {
         .await?)
     }
 
-    /// Takes a batch to its end: every request's outcome, in their order, and what was sold is durable. What is to begin
-    /// while the database ends it, `ending` begins.
+    /// Takes a batch through everything but its end.
     ///
     /// # Errors
-    /// When nothing of the batch happened, or, if [`Failure::is_commit_unknown`], perhaps all of it.
-    pub async fn settle(
+    /// When nothing of the batch happened.
+    pub async fn make(
         self,
         requests: &[Request<'_>],
         trust: Trust,
         hints: &Hints,
-        ending: impl FnOnce(),
-    ) -> Result<Vec<Settled>, Failure> {
-        let attempt = async { Ok(self.attempt(requests, trust, hints).await) };
-        let (settled, has_changed) =
+    ) -> Result<Made, Failure> {
+        let mut facts = Facts::default();
+        // When this bound runs out, nothing has happened; when that of the commit does, perhaps all has.
+        let attempt = async { Ok(self.attempt(&mut facts, requests, trust, hints).await) };
+        let (settled, keep) =
             bounded(self.backend, TRANSACTION_MAX, "settling a batch", attempt).await??;
-        ending();
-        if !has_changed {
-            // There is nothing to make durable.
-            self.roll_back().await?;
-            return Ok(settled);
-        }
-        // Outside the bound above: when that runs out, nothing has happened; when this one does, perhaps all has.
-        self.commit().await?;
-        Ok(settled)
+        Ok(Made {
+            tx: self,
+            settled,
+            keep,
+            locked: facts.locked.into_keys().collect(),
+        })
     }
 
-    /// Everything up to the commit, and whether there is anything to commit.
+    /// Everything up to the commit, and whether there is anything to keep.
     ///
     /// A batch of purchases of named tickets is three statements: gates with locks, what is read, what is written. Where what
     /// stands behind the gates decides what is locked, the locks, and what must be read after them, come between.
     async fn attempt(
         &self,
+        facts: &mut Facts,
         requests: &[Request<'_>],
         trust: Trust,
         hints: &Hints,
-    ) -> Result<(Vec<Settled>, bool), Failure> {
-        let mut facts = Facts::default();
-        let (closed, tried) = self.pass_gates(&mut facts, requests, hints).await?;
+    ) -> Result<(Vec<Settled>, Keep), Failure> {
+        let (closed, tried) = self.pass_gates(facts, requests, hints).await?;
         let gate_before = |request: &Request<'_>| {
             gates_of(request)
                 .into_iter()
@@ -276,27 +284,26 @@ impl Transaction {
             .collect();
         let is_tried = !tried.is_empty();
         let mut age = self
-            .read_behind_gates(&mut facts, &behind_gate, hints, is_tried)
+            .read_behind_gates(facts, &behind_gate, hints, is_tried)
             .await?;
-        let sellable = self.sellable(&mut facts, &behind_gate, &mut age).await?;
+        let sellable = self.sellable(facts, &behind_gate, hints, &mut age).await?;
         let has_locked = self
-            .lock_tickets(&mut facts, &sellable, trust, hints, &tried)
+            .lock_tickets(facts, &sellable, trust, hints, &tried)
             .await?;
         if has_locked {
             age = Age::Recalled;
         }
-        self.read_behind_locks(&mut facts, &sellable, hints, age)
-            .await?;
+        self.read_behind_locks(facts, &sellable, hints, age).await?;
 
         let minted: Vec<Minted> = behind_gate
             .iter()
-            .map(|request| mint(&facts, request))
+            .map(|request| mint(facts, request))
             .collect();
         let (decisions, changes) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            decide(&facts, &behind_gate, &minted)
+            decide(facts, &behind_gate, &minted)
         }))
         .map_err(|_| Failure::bug("deciding a batch"))?;
-        self.write(&facts, &changes).await?;
+        self.write(facts, &changes).await?;
         let repeated = self.repeated(&behind_gate, &decisions).await?;
 
         let mut decisions = decisions.into_iter();
@@ -313,7 +320,13 @@ impl Transaction {
                 settled(request, decision, &repeated)
             })
             .collect::<Result<_, _>>()?;
-        Ok((settled, !changes.is_empty()))
+        // Where nothing has changed, there is nothing to make durable.
+        let keep = if changes.is_empty() {
+            Keep::Nothing
+        } else {
+            Keep::Changes
+        };
+        Ok((settled, keep))
     }
 
     pub async fn all<E: EntityTrait>(
@@ -357,6 +370,21 @@ impl Transaction {
             .map(|row| T::from_query_result(row, ""))
             .collect();
         Ok(rows.step(step)?)
+    }
+}
+
+impl Made {
+    /// The tickets that nobody else can have before the end.
+    pub fn locked(&self) -> &HashSet<(EventId, TicketId)> {
+        &self.locked
+    }
+
+    /// Ends the transaction: every request's outcome, in their order, and what was sold is durable.
+    ///
+    /// # Errors
+    /// When nothing of the batch happened, or, if [`Failure::is_commit_unknown`], perhaps all of it.
+    pub async fn end(self) -> Result<Vec<Settled>, Failure> {
+        self.tx.end(Ok((self.settled, self.keep))).await
     }
 }
 

@@ -1,38 +1,32 @@
 //! The desk: a bounded queue, and one batch after the other through the one transaction.
 //!
-//! It takes whatever is queued, with no artificial delay; while one batch commits, the next one gathers, so that one
-//! flush to disk serves many buyers. It has a thread, a runtime and connections of its own: a request that is slow to
-//! parse cannot slow a sale, and a buyer who hangs up ends only their own wait.
+//! It takes whatever is queued, with no artificial delay; while one batch is served, the next one gathers, so that one
+//! flush to disk serves many buyers. While one batch commits, the next is served by another clerk. The desk has a thread, a
+//! runtime and connections of its own: a request that is slow to parse cannot slow a sale, and a buyer who hangs up ends
+//! only their own wait.
 //!
 //! What cannot be settled at once goes to the [`super::waiting`] room, so that no buyer waits behind somebody else's lock.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use sea_orm::DbBackend;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{Mutex, MutexGuard, mpsc, oneshot},
+    task::JoinSet,
     time::Instant,
 };
-use tokio_util::task::TaskTracker;
 
 use super::{
-    Outcome, SaleFault,
-    command::Command,
-    commit::{Blocker, Hints, Settled},
-    customers::Customers,
+    commit::{Blocker, Hints, Made, Settled},
+    counter::{Claims, Committing, Counter},
     decide::Request,
+    entry::{Entry, Late},
     failure::{Cause, Failure},
     lane::Lane,
     sql::Trust,
-    waiting::{Late, Waiting},
+    waiting::Waiting,
 };
-use crate::{auth::Account, fault::Fault, ids::CustomerId, store::Store};
+use crate::store::Store;
 
 /// Splits of a batch that ran into a lock it must not wait for: each half may wait [`super::commit::LOCK_TIMEOUT`] again.
 pub const SPLITS_OF_TIMED_OUT_MAX: u32 = 6;
@@ -62,188 +56,148 @@ pub struct Limits {
 /// Tickets that one batch names, so that a few large orders do not make everybody wait.
 pub const BATCH_TICKETS_MAX: usize = 2_000;
 
-/// A command at the desk, and the slot in which its buyer waits.
-pub struct Entry {
-    pub command: Command,
-    pub customer_id: Option<CustomerId>,
-    pub deadline: Instant,
-    /// A commit of this command was lost: it may have happened.
-    pub is_doubtful: bool,
-    /// Attempts that failed on the database's side.
-    pub failures: u32,
-    place: Place,
-    reply: oneshot::Sender<Result<Outcome, SaleFault>>,
-    _room: OwnedSemaphorePermit,
+/// Clerks of the desk: one at the counter, one who commits. More would make batches smaller and every sale dearer.
+const CLERKS: usize = 2;
+
+/// A lane for each clerk. SQLite has one writer, and its commit is part of every batch.
+pub fn lanes(store: &Arc<Store>) -> Vec<Lane> {
+    let clerks = match store.backend() {
+        DbBackend::Postgres => CLERKS,
+        _ => 1,
+    };
+    (0..clerks).map(|_| Lane::new(Arc::clone(store))).collect()
 }
 
-/// A command's place in the queue, which its buyer gives up or the desk calls up: whoever is first.
-#[derive(Clone, Default)]
-pub struct Place(Arc<AtomicU8>);
-
-impl Place {
-    const QUEUED: u8 = 0;
-    const BEGUN: u8 = 1;
-    const WITHDRAWN: u8 = 2;
-
-    /// Takes a command out that has never been in a batch: nothing of it will happen. False if it has.
-    pub fn withdraw(&self) -> bool {
-        self.leave_queue(Self::WITHDRAWN) != Self::BEGUN
-    }
-
-    /// Calls a command up, for the first time or again. False if it was withdrawn.
-    fn begin(&self) -> bool {
-        self.leave_queue(Self::BEGUN) != Self::WITHDRAWN
-    }
-
-    /// What the place is then.
-    fn leave_queue(&self, to: u8) -> u8 {
-        let queued = Self::QUEUED;
-        // Nothing else is told by it.
-        match self
-            .0
-            .compare_exchange(queued, to, Ordering::Relaxed, Ordering::Relaxed)
-        {
-            Ok(_) => to,
-            Err(is) => is,
-        }
-    }
-}
-
-impl Entry {
-    pub fn new(
-        command: Command,
-        deadline: Instant,
-        room: OwnedSemaphorePermit,
-    ) -> (Self, Place, oneshot::Receiver<Result<Outcome, SaleFault>>) {
-        let (reply, answer) = oneshot::channel();
-        let place = Place::default();
-        (
-            Self {
-                command,
-                customer_id: None,
-                deadline,
-                is_doubtful: false,
-                failures: 0,
-                place: place.clone(),
-                reply,
-                _room: room,
-            },
-            place,
-            answer,
-        )
-    }
-
-    /// The command was decided: its key was read behind its gate, so that no doubt is left.
-    fn decided(self, outcome: Outcome) {
-        // A buyer who has hung up hears nothing; repeating the request tells them.
-        let _ = self.reply.send(Ok(outcome));
-    }
-
-    /// The command was given up. Nothing happened, unless a commit of it was lost before.
-    pub fn given_up(self, late: Late) {
-        let _ = self.reply.send(match late {
-            _ if self.is_doubtful => Err(SaleFault::OutcomeUnknown),
-            Late::Queued => Err(SaleFault::Overloaded),
-            Late::Contended => Ok(Outcome::Contended),
-            Late::Unreachable => Err(SaleFault::Unavailable),
-            Late::Broken => Err(SaleFault::Internal),
-        });
-    }
-}
-
-/// The desk's state, shared by the lane and by those who wait.
+/// The desk's state, shared by the clerks and by those who wait.
 pub struct Desk {
     pub limits: Limits,
     pub waiting: Waiting,
     pub hints: Hints,
-    customers: Arc<Customers>,
-    /// Batches whose buyers are being told.
-    telling: TaskTracker,
+    committing: Committing,
 }
 
 impl Desk {
-    pub fn new(limits: Limits, store: Arc<Store>, customers: Arc<Customers>) -> Arc<Self> {
+    pub fn new(limits: Limits, store: Arc<Store>) -> Arc<Self> {
         let waiting = Waiting::new(&limits, store);
         Arc::new(Self {
             limits,
             waiting,
             hints: Hints::default(),
-            customers,
-            telling: TaskTracker::new(),
+            committing: Committing::default(),
         })
     }
 
-    /// Serves the queue until it is closed and empty and nobody waits any more.
+    /// Serves the queue, with a clerk for each lane, until it is closed and empty and nobody waits any more.
     pub async fn serve(
         self: Arc<Self>,
-        mut lane: Lane,
-        mut queue: mpsc::Receiver<Entry>,
-        mut close: oneshot::Receiver<()>,
+        lanes: Vec<Lane>,
+        queue: mpsc::Receiver<Entry>,
+        close: oneshot::Receiver<()>,
     ) {
-        loop {
-            if queue.is_empty() {
-                lane.roll_back_ahead().await;
+        let counter = Counter::new(queue, close, self.limits.batch_len_max);
+        let counter = Arc::new(Mutex::new(counter));
+        let mut clerks = JoinSet::new();
+        for lane in lanes {
+            clerks.spawn(Arc::clone(&self).clerk(lane, Arc::clone(&counter)));
+        }
+        while let Some(ended) = clerks.join_next().await {
+            if let Err(error) = ended {
+                std::panic::resume_unwind(error.into_panic());
             }
-            let first = tokio::select! {
-                first = queue.recv() => first,
-                // No new work from here on, but what is queued is served.
-                _ = &mut close, if !queue.is_closed() => {
-                    queue.close();
-                    continue;
+        }
+        self.waiting.drain().await;
+    }
+
+    /// One batch after the other. Only one clerk at a time is at the counter: the others commit.
+    async fn clerk(self: Arc<Self>, mut lane: Lane, counter: Arc<Mutex<Counter>>) {
+        let mut is_wanted = false;
+        loop {
+            if is_wanted {
+                lane.begin_ahead().await;
+            }
+            let mut at_counter = counter.lock().await;
+            self.committing.worth(at_counter.len()).await;
+            let batch = match at_counter.batch(&self.committing) {
+                Some(batch) => batch,
+                None => {
+                    lane.roll_back_ahead().await;
+                    match at_counter.next_batch(&self.committing).await {
+                        Some(batch) => batch,
+                        None => break,
+                    }
                 }
             };
-            let Some(first) = first else { break };
-            let batch = self.gather(first, &mut queue);
-            let is_more = || !queue.is_empty();
-            self.settle(&mut lane, vec![(batch, Trust::Status)], is_more)
-                .await;
+            is_wanted = self.serve_batch(&mut lane, batch, at_counter).await;
         }
         lane.roll_back_ahead().await;
-        // Who is told may have to wait, and who waited is told.
-        self.telling.close();
-        loop {
-            self.telling.wait().await;
-            self.waiting.drain().await;
-            if self.telling.is_empty() {
-                break;
+    }
+
+    /// Takes a batch to its end; the next clerk is let to the counter when it goes to be committed. Whether somebody waited
+    /// then.
+    async fn serve_batch(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        batch: Vec<Entry>,
+        at_counter: MutexGuard<'_, Counter>,
+    ) -> bool {
+        let part = give_up_late(batch);
+        if part.is_empty() {
+            return false;
+        }
+        let failure = match self.attempt(lane, &part, Trust::Status).await {
+            Ok(made) => {
+                let claims = Claims::of(&part, made.locked().clone());
+                let leaving = self.committing.enter(part.len(), claims);
+                let is_wanted = at_counter.len() > 0;
+                drop(at_counter);
+                match made.end().await {
+                    Ok(settled) => {
+                        drop(leaving);
+                        self.answer(part, settled);
+                    }
+                    Err(failure) => self.settle_failed(lane, part, failure).await,
+                }
+                return is_wanted;
             }
-        }
+            Err(failure) => failure,
+        };
+        self.settle_failed(lane, part, failure).await;
+        at_counter.len() > 0
     }
 
-    /// The first command and whatever else is queued.
-    fn gather(&self, first: Entry, queue: &mut mpsc::Receiver<Entry>) -> Vec<Entry> {
-        let mut tickets = first.command.tickets_len();
-        let mut batch = vec![first];
-        while batch.len() < self.limits.batch_len_max && tickets < BATCH_TICKETS_MAX {
-            let Ok(entry) = queue.try_recv() else { break };
-            tickets += entry.command.tickets_len();
-            batch.push(entry);
-        }
-        batch
+    /// A batch whose first attempt has failed.
+    pub async fn settle_failed(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        part: Vec<Entry>,
+        failure: Failure,
+    ) {
+        let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
+        let trust = Trust::Status;
+        let parts = self
+            .recover(lane, part, trust, failure, &mut splits_left)
+            .await;
+        self.settle(lane, parts, splits_left).await;
     }
 
-    /// Takes parts of a batch to their end, one after the other: each of their commands is answered, or waits elsewhere. If
-    /// more is to be done on this lane, it begins the next transaction while it commits.
-    pub async fn settle(
+    /// Takes parts of a batch to their end, one after the other: each of their commands is answered, or waits elsewhere.
+    async fn settle(
         self: &Arc<Self>,
         lane: &mut Lane,
         mut parts: Vec<(Vec<Entry>, Trust)>,
-        is_more: impl Fn() -> bool,
+        mut splits_left: u32,
     ) {
-        let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
         while let Some((part, trust)) = parts.pop() {
-            let mut part = give_up_late(part);
+            let part = give_up_late(part);
             if part.is_empty() {
                 continue;
             }
-            let is_more = || !parts.is_empty() || is_more();
-            match self.attempt(lane, &mut part, trust, is_more).await {
-                Ok(settled) => {
-                    // While the next batch is at the database.
-                    let desk = Arc::clone(self);
-                    self.telling
-                        .spawn(async move { desk.answer(part, settled) });
-                }
+            let settled = match self.attempt(lane, &part, trust).await {
+                Ok(made) => made.end().await,
+                Err(failure) => Err(failure),
+            };
+            match settled {
+                Ok(settled) => self.answer(part, settled),
                 Err(failure) => parts.extend(
                     self.recover(lane, part, trust, failure, &mut splits_left)
                         .await,
@@ -252,54 +206,15 @@ impl Desk {
         }
     }
 
+    /// Everything up to the commit.
     async fn attempt(
         &self,
         lane: &mut Lane,
-        part: &mut [Entry],
+        part: &[Entry],
         trust: Trust,
-        is_more: impl Fn() -> bool,
-    ) -> Result<Vec<Settled>, Failure> {
-        let db = lane.connection().await?;
-        self.identify(&db, part).await?;
+    ) -> Result<Made, Failure> {
         let tx = lane.begin().await?;
-        let begin_ahead = || {
-            if is_more() {
-                lane.begin_ahead();
-            }
-        };
-        tx.settle(&requests(part), trust, &self.hints, begin_ahead)
-            .await
-    }
-
-    /// Finds out who the callers are.
-    pub async fn identify(
-        &self,
-        db: &sea_orm::DatabaseConnection,
-        part: &mut [Entry],
-    ) -> Result<(), Fault> {
-        for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
-            entry.customer_id = self.customers.known(&entry.command.account);
-        }
-        let mut unknown: Vec<Account> = part
-            .iter()
-            .filter(|entry| entry.customer_id.is_none())
-            .map(|entry| entry.command.account.clone())
-            .collect();
-        let mut seen = HashSet::new();
-        unknown.retain(|account| seen.insert(account.clone()));
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let found: HashMap<Account, CustomerId> = self
-            .customers
-            .identify(db, unknown)
-            .await?
-            .into_iter()
-            .collect();
-        for entry in part.iter_mut().filter(|entry| entry.customer_id.is_none()) {
-            entry.customer_id = found.get(&entry.command.account).copied();
-        }
-        Ok(())
+        tx.make(&requests(part), trust, &self.hints).await
     }
 
     /// Tells each buyer what became of their command.
@@ -321,7 +236,7 @@ impl Desk {
     }
 
     /// What is left to do after a failure: parts to attempt again. Nobody is forgotten.
-    pub async fn recover(
+    async fn recover(
         self: &Arc<Self>,
         lane: &mut Lane,
         mut part: Vec<Entry>,
@@ -380,22 +295,14 @@ impl Desk {
 
 /// What the transaction needs of each entry.
 pub fn requests(part: &[Entry]) -> Vec<Request<'_>> {
-    part.iter()
-        .map(|entry| Request {
-            command: &entry.command,
-            customer_id: entry
-                .customer_id
-                .expect("every buyer of a batch is identified before its transaction"),
-        })
-        .collect()
+    part.iter().map(Entry::request).collect()
 }
 
 /// Withdraws commands whose deadline has passed, before any lock is taken for them.
 pub fn give_up_late(part: Vec<Entry>) -> Vec<Entry> {
     let now = Instant::now();
-    let (in_time, too_late): (Vec<Entry>, Vec<Entry>) = part
-        .into_iter()
-        .partition(|entry| now < entry.deadline && entry.place.begin());
+    let (in_time, too_late): (Vec<Entry>, Vec<Entry>) =
+        part.into_iter().partition(|entry| entry.begin(now));
     for entry in too_late {
         let late = if entry.failures == 0 {
             Late::Queued

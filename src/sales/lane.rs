@@ -1,14 +1,14 @@
 //! A lane to the database: sessions that cannot hang, thrown away after any doubt.
 //!
 //! Every wait for the database is bounded here too, in this process: a network that swallows packets would otherwise hold
-//! the desk for as long as TCP keeps trying. After such a wait, or a lost connection, the lane's connections are closed,
+//! the desk for as long as TCP keeps trying. After such a wait, or a lost connection, the lane's connection is closed,
 //! never pooled: what they were doing is unknown.
 
 use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::time::Instant;
 
 use super::{commit::Transaction, failure::Failure};
 use crate::{
@@ -24,81 +24,63 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// seconds, and the commit that it waited for may have taken that long.
 const AHEAD_MAX: Duration = Duration::from_secs(1);
 
-/// Connections of the desk, opened when first needed and again after a failure.
+/// A connection to sell on, opened when first needed and again after a failure.
 pub struct Lane {
     store: Arc<Store>,
-    connections_max: u32,
     open: Option<DatabaseConnection>,
-    /// At most one transaction for the next batch, and since when it is there. It has seen and locked nothing.
-    ahead: JoinSet<Result<Transaction, Failure>>,
-    ahead_since: Instant,
+    /// A transaction for the next batch, and since when it is there. It has seen and locked nothing.
+    ahead: Option<(Transaction, Instant)>,
 }
 
 impl Lane {
-    /// The desk's lane: two connections, so that the next batch's transaction begins while the last one's is committed.
-    pub fn of_desk(store: Arc<Store>) -> Self {
-        Self::new(store, 2)
-    }
-
-    /// A lane to wait on, or to work on beside the desk: one connection.
-    pub fn of_waiting(store: Arc<Store>) -> Self {
-        Self::new(store, 1)
-    }
-
-    fn new(store: Arc<Store>, connections_max: u32) -> Self {
+    pub fn new(store: Arc<Store>) -> Self {
         Self {
             store,
-            connections_max,
             open: None,
-            ahead: JoinSet::new(),
-            ahead_since: Instant::now(),
+            ahead: None,
         }
     }
 
     /// The next batch's transaction: that which was begun ahead, or a new one.
     pub async fn begin(&mut self) -> Result<Transaction, Failure> {
-        if self.ahead_since.elapsed() > AHEAD_MAX {
-            self.roll_back_ahead().await;
-        }
-        match self.ahead.join_next().await {
-            Some(Ok(Ok(ahead))) => return Ok(ahead),
-            // The other connection is as good as ever, or says itself what is wrong.
-            Some(Ok(Err(failure))) => lost(&failure),
-            Some(Err(_)) => lost(&Failure::bug("beginning ahead")),
+        match self.ahead.take() {
+            Some((tx, since)) if since.elapsed() < AHEAD_MAX => return Ok(tx),
+            Some((tx, _)) => self.roll_back(tx).await,
             None => {}
         }
         let db = self.connection().await?;
         Transaction::begin(&db).await
     }
 
-    /// Begins the next batch's transaction, without waiting for it, on a connection that is there and free: nobody should
-    /// wait for one to be opened. SQLite's transaction would be the lock that the last one has.
-    pub fn begin_ahead(&mut self) {
-        if let Some(db) = self.open.clone()
-            && self.store.backend() == DbBackend::Postgres
-            && db.get_postgres_connection_pool().num_idle() > 0
-            && self.ahead.is_empty()
-        {
-            self.ahead_since = Instant::now();
-            self.ahead
-                .spawn(async move { Transaction::begin(&db).await });
+    /// Begins the next batch's transaction before there is a batch. SQLite's would be the lock that others wait for.
+    pub async fn begin_ahead(&mut self) {
+        if self.store.backend() != DbBackend::Postgres {
+            return;
+        }
+        match self.begin().await {
+            Ok(tx) => self.ahead = Some((tx, Instant::now())),
+            // Whoever begins next hears it again.
+            Err(failure) => self.lose(&failure),
         }
     }
 
     /// Ends a transaction that was begun ahead and that nothing is left for.
     pub async fn roll_back_ahead(&mut self) {
-        while let Some(ahead) = self.ahead.join_next().await {
-            match ahead {
-                Ok(Ok(tx)) => {
-                    if let Err(failure) = tx.roll_back().await {
-                        lost(&failure);
-                        self.discard();
-                    }
-                }
-                Ok(Err(failure)) => lost(&failure),
-                Err(_) => lost(&Failure::bug("beginning ahead")),
-            }
+        if let Some((tx, _)) = self.ahead.take() {
+            self.roll_back(tx).await;
         }
+    }
+
+    async fn roll_back(&mut self, tx: Transaction) {
+        if let Err(failure) = tx.roll_back().await {
+            self.lose(&failure);
+        }
+    }
+
+    /// Nobody depended on it.
+    fn lose(&mut self, failure: &Failure) {
+        tracing::debug!(error = %failure.fault.source, "a transaction begun ahead was lost");
+        self.discard();
     }
 
     pub async fn connection(&mut self) -> Result<DatabaseConnection, Fault> {
@@ -107,7 +89,7 @@ impl Lane {
         }
         let opened = self
             .store
-            .connect_sales(self.connections_max)
+            .connect_sales()
             .await
             .map_err(|error| match error {
                 StoreError::Connecting(source) => source,
@@ -117,11 +99,10 @@ impl Lane {
         Ok(self.open.insert(opened).clone())
     }
 
-    /// Closes the lane's connections; the next use opens new ones. SQLite's one writer is a file in this process: there is
+    /// Closes the lane's connection; the next use opens another. SQLite's one writer is a file in this process: there is
     /// nothing to lose touch with.
     pub fn discard(&mut self) {
-        // Its connection is closed with the others.
-        self.ahead = JoinSet::new();
+        self.ahead = None;
         if let Some(open) = self.open.take()
             && self.store.backend() == DbBackend::Postgres
         {
@@ -130,11 +111,6 @@ impl Lane {
             drop(open.get_postgres_connection_pool().close());
         }
     }
-}
-
-/// Nobody depended on it.
-fn lost(failure: &Failure) {
-    tracing::debug!(error = %failure.fault.source, "a transaction begun ahead was lost");
 }
 
 /// One step of a transaction, with a bound on its wait.

@@ -15,11 +15,17 @@ pub struct Minted {
 impl Minted {
     /// For an order of at most `quantity` tickets.
     pub fn new(quantity: usize) -> Self {
+        let order_id = OrderId::mint();
+        let item = |place| {
+            order_id
+                .item(place)
+                .expect("no order has more tickets than TICKETS_PER_ORDER_MAX")
+        };
         Self {
-            order_id: OrderId::mint(),
             items: (0..quantity)
-                .map(|_| (OrderItemId::mint(), AdmissionCode::mint()))
+                .map(|place| (item(place), AdmissionCode::mint()))
                 .collect(),
+            order_id,
             hold_id: HoldId::mint(),
         }
     }

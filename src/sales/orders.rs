@@ -12,7 +12,6 @@ use crate::{
     fault::{Fault, Step},
     ids::{CustomerId, EventId, OrderId, OrderItemId},
     page::{Direction, Page, Slice},
-    store::bulk::is_one_of_pairs,
 };
 
 impl Sales {
@@ -108,25 +107,16 @@ impl Sales {
         customer_id: CustomerId,
         ids: &[(EventId, OrderItemId)],
     ) -> Result<Vec<order_item::Model>, Fault> {
-        let pairs = ids.iter().map(|(event, item)| (event.0, item.0));
-        let items = order_item::Entity::find()
-            .filter(is_one_of_pairs(
-                self.store.backend(),
-                ("event_id", "id"),
-                pairs,
-            ))
-            .all(self.store.reader())
-            .await
-            .step("reading order items by id")?;
-        let orders: Vec<_> = items
+        let orders: HashSet<_> = ids
             .iter()
-            .map(|item| (item.event_id, item.order_id))
+            .map(|(event, item)| (*event, item.order_id()))
             .collect();
+        let orders: Vec<_> = orders.into_iter().collect();
         let own = self.orders_by_ids(customer_id, &orders).await?;
-        let own: HashSet<OrderId> = own.iter().map(|order| order.id).collect();
-        Ok(items
-            .into_iter()
-            .filter(|item| own.contains(&item.order_id))
-            .collect())
+        let own: Vec<_> = own.iter().map(|order| (order.event_id, order.id)).collect();
+        let mut items = self.items_of_orders(&own).await?;
+        let wanted: HashSet<_> = ids.iter().copied().collect();
+        items.retain(|item| wanted.contains(&(item.event_id, item.id)));
+        Ok(items)
     }
 }

@@ -125,7 +125,7 @@ impl Staff {
 
     fn take_lane(&self) -> Lane {
         let idle = self.lanes().pop();
-        idle.unwrap_or_else(|| Lane::of_waiting(Arc::clone(&self.store)))
+        idle.unwrap_or_else(|| Lane::new(Arc::clone(&self.store)))
     }
 
     fn lanes(&self) -> std::sync::MutexGuard<'_, Vec<Lane>> {

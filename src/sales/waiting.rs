@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 use self::room::{Key, Room};
 use super::{
     commit::{Blocker, Transaction, Wait},
-    desk::{self, Desk, Entry, Limits, SPLITS_OF_TIMED_OUT_MAX},
+    desk::{self, Desk, Limits},
+    entry::{Entry, Late},
     failure::{Cause, Failure},
     lane::Lane,
     sql::Trust,
@@ -32,19 +33,6 @@ const FIRST_SLICE: Duration = Duration::from_millis(50);
 /// A later one. While it lasts, a command that wants several tickets may hold some of them; several such commands may do
 /// so one after the other.
 const SLICE: Duration = Duration::from_millis(250);
-
-/// What a command that is given up is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
-    /// It never was in a batch.
-    Queued,
-    /// Somebody else had locked what it wants.
-    Contended,
-    /// The database was out of reach.
-    Unreachable,
-    /// The database refuses it.
-    Broken,
-}
 
 /// Everybody who waits.
 pub struct Waiting {
@@ -120,7 +108,7 @@ impl Waiting {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        idle.unwrap_or_else(|| Lane::of_waiting(Arc::clone(&self.store)))
+        idle.unwrap_or_else(|| Lane::new(Arc::clone(&self.store)))
     }
 
     fn return_lane(&self, lane: Lane) {
@@ -274,7 +262,7 @@ async fn attempt(
         Key::Blocked(Blocker::LastOf(event_id, ticket_type_id)) => {
             Some(Wait::LastOf(*event_id, *ticket_type_id))
         }
-        Key::Batch(_) => first_gate(desk, &db, key).await?,
+        Key::Batch(_) => desk.waiting.room().first_gate(key),
     };
     let tx = Transaction::begin(&db).await?;
     if let Some(wait) = wait
@@ -287,43 +275,13 @@ async fn attempt(
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
     let requests = desk::requests(&part);
-    let settling = tx.settle(&requests, Trust::Status, &desk.hints, || {});
-    match settling.await {
+    let settled = match tx.make(&requests, Trust::Status, &desk.hints).await {
+        Ok(made) => made.end().await,
+        Err(failure) => Err(failure),
+    };
+    match settled {
         Ok(settled) => desk.answer(part, settled),
-        Err(failure) => {
-            let mut splits_left = SPLITS_OF_TIMED_OUT_MAX;
-            let parts = desk
-                .recover(lane, part, Trust::Status, failure, &mut splits_left)
-                .await;
-            desk.settle(lane, parts, || false).await;
-            // Its parts may have come too late for the transaction that was begun for them.
-            lane.roll_back_ahead().await;
-        }
+        Err(failure) => desk.settle_failed(lane, part, failure).await,
     }
     Ok(())
-}
-
-/// The lost session of a batch had all its gates: when the first is free, so are the others.
-async fn first_gate(
-    desk: &Arc<Desk>,
-    db: &sea_orm::DatabaseConnection,
-    key: &Key,
-) -> Result<Option<Wait>, Failure> {
-    let mut members = {
-        let mut room = desk.waiting.room();
-        match room.groups.get_mut(key) {
-            Some(group) => std::mem::take(&mut group.members),
-            None => Vec::new(),
-        }
-    };
-    // The members are put back whatever happens: nobody else can join or leave a batch that is lost.
-    let identified = desk.identify(db, &mut members).await;
-    let gate = members
-        .first()
-        .and_then(|entry| Some(Wait::Gate(entry.command.event_id, entry.customer_id?)));
-    if let Some(group) = desk.waiting.room().groups.get_mut(key) {
-        group.members = members;
-    }
-    identified?;
-    Ok(gate)
 }

@@ -13,7 +13,7 @@ on_both_databases! {
     async fn a_second_owner_of_a_ticket_is_refused(database: Database) {
         let rows = database.connect().await;
         let sale = Sale::insert(&rows).await;
-        let second = order_item::Model { id: OrderItemId::mint(), ..sale.item() };
+        let second = order_item::Model { id: OrderItemId(uuid::Uuid::now_v7()), ..sale.item() };
 
         let refused = insert_item(&rows, second.clone()).await.unwrap_err();
         assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
@@ -112,7 +112,7 @@ impl Sale {
             ticket_type_id: TicketTypeId::mint(),
             ticket_id: TicketId::mint(),
             order_id: OrderId::mint(),
-            item_id: OrderItemId::mint(),
+            item_id: OrderItemId(uuid::Uuid::now_v7()),
         };
         organizer::Entity::insert(sale.organizer().into_active_model())
             .exec(rows)

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use rowlock::{
     graphql::global_id::GlobalId,
-    ids::{EventId, HoldId, OrderId, OrderItemId, TicketId, TicketTypeId},
+    ids::{EventId, HoldId, OrderId, TicketId, TicketTypeId},
 };
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ on_both_databases! {
         let ticket_type = id(GlobalId::TicketType(event, TicketTypeId::mint()));
         let hold = id(GlobalId::Hold(event, HoldId::mint()));
         let order = id(GlobalId::Order(event, OrderId::mint()));
-        let item = id(GlobalId::OrderItem(event, OrderItemId::mint()));
+        let item = id(GlobalId::OrderItem(event, OrderId::mint().item(0).unwrap()));
         let any = json!({ "ticketTypeId": ticket_type, "quantity": 1 });
         for (name, input, code, field) in [
             ("purchaseTicket", json!({ "ticketId": ticket }), "UNKNOWN_TICKET", "ticketId"),

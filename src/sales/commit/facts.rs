@@ -20,10 +20,10 @@ use crate::{
     ids::{CustomerId, EventId, TicketId, TicketTypeId},
     money::Currency,
     sales::{
-        command::{Action, Kind, Want},
+        command::{Kind, Want},
         decide::{EventFacts, Facts, KeyFacts, Request, TypeFacts, refuse_early},
         failure::Failure,
-        sql,
+        sql::{self, Foreseen},
     },
 };
 
@@ -49,17 +49,20 @@ impl Transaction {
             .flatten()
             .map(|(event, customer)| (gate_of(event, customer), (event, customer)))
             .collect();
-        let mut wanted = foreseen(requests, hints);
-        let statement = if wanted.is_empty() {
+        let mut foreseen = foreseen(requests, hints);
+        let statement = if foreseen.is_empty() {
             sql::try_gates(&gates.keys().copied().collect::<Vec<_>>())
         } else {
-            let with_tickets: HashSet<i64> = wanted.iter().map(|(.., gate)| *gate).collect();
+            let wanted = foreseen.wanted.iter().map(|(.., gate)| *gate);
+            let claimed = foreseen.claimed.iter().map(|(.., gate)| *gate);
+            let with_tickets: HashSet<i64> = wanted.chain(claimed).collect();
             let others = gates
                 .iter()
                 .filter(|(gate, _)| !with_tickets.contains(gate));
             let no_ticket = TicketId(uuid::Uuid::nil());
-            wanted.extend(others.map(|(gate, (event, _))| (*event, no_ticket, *gate)));
-            sql::pass_gates_and_lock(&wanted)
+            let others = others.map(|(gate, (event, _))| (*event, no_ticket, *gate));
+            foreseen.wanted.extend(others);
+            sql::pass_gates_and_lock(&foreseen)
         };
         let mut closed = HashSet::new();
         let mut locked = Vec::new();
@@ -67,18 +70,21 @@ impl Transaction {
             let gate = sql::GateRow::from_query_result(&row, "").step(step)?;
             if !gate.is_open {
                 closed.extend(gates.get(&gate.gate));
-            } else if !wanted.is_empty()
+            } else if !foreseen.is_empty()
                 && let Some(_) = row.try_get::<Option<uuid::Uuid>>("", "id").step(step)?
             {
                 locked.push(ticket::Model::from_query_result(&row, "").step(step)?);
             }
         }
-        note_locked(facts, locked);
-        let tried = wanted
+        let wanted = foreseen
+            .wanted
             .into_iter()
             .filter(|(.., gate)| gates.get(gate).is_some_and(|gate| !closed.contains(gate)))
-            .map(|(event, ticket, _)| (event, ticket))
+            .map(|(event, ticket, _)| (event, ticket));
+        let tried = wanted
+            .chain(locked.iter().map(|ticket| (ticket.event_id, ticket.id)))
             .collect();
+        note_locked(facts, locked);
         Ok((closed, tried))
     }
 
@@ -136,6 +142,7 @@ impl Transaction {
         &self,
         facts: &mut Facts,
         requests: &[Request<'a>],
+        hints: &Hints,
         age: &mut Age,
     ) -> Result<Vec<Request<'a>>, Failure> {
         let new = self.new_of(facts, requests);
@@ -153,6 +160,7 @@ impl Transaction {
         }
         let mut sellable = Vec::new();
         for ((index, request), verdict) in new.into_iter().zip(verdicts) {
+            hints.note_allowance(&request, verdict.as_ref().err());
             match verdict {
                 Ok(()) => sellable.push(request),
                 Err(refusal) => {
@@ -220,33 +228,35 @@ pub(super) enum Age {
     Recalled,
 }
 
-/// The tickets that can be locked at once, with the gate of who wants each: named by purchases that nothing refuses which an
-/// earlier batch saw. Where a customer's allowance has its say, it comes first.
-fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Vec<(EventId, TicketId, i64)> {
+/// What can be locked at once: the tickets that are named by purchases and holds which nothing refuses that an earlier batch
+/// saw, and those of holds. A customer's allowance is not known yet; where the last look at it left nothing, it comes first.
+fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Foreseen {
     let mut facts = Facts::default();
     hints.recall_events(&mut facts, &events_of(requests));
-    let mut wanted = Vec::new();
+    let mut foreseen = Foreseen::default();
     for request in requests {
         let event_id = request.command.event_id;
-        let is_limited = facts
-            .events
-            .get(&event_id)
-            .is_none_or(|event| event.tickets_per_customer_max.is_some());
-        if let Action::Purchase {
-            want: Want::Tickets(ids),
-            ..
-        } = &request.command.action
-            && !is_limited
+        let gate = gate_of(event_id, request.customer_id);
+        if let Some(hold_id) = request.command.hold_id()
+            && facts.events.contains_key(&event_id)
+        {
+            let claimed = (event_id, hold_id, request.customer_id, gate);
+            foreseen.claimed.push(claimed);
+        }
+        if let Some(Want::Tickets(ids)) = request.command.want()
+            && !hints.is_exhausted(event_id, request.customer_id)
             && refuse_early(&facts, request).is_ok()
         {
-            let gate = gate_of(event_id, request.customer_id);
-            wanted.extend(ids.iter().map(|id| (event_id, *id, gate)));
+            let wanted = ids.iter().map(|id| (event_id, *id, gate));
+            foreseen.wanted.extend(wanted);
         }
     }
-    // One order for all processes.
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted
+    // One order for all processes, and each once: a transaction does not skip its own locks.
+    foreseen.wanted.sort_unstable();
+    foreseen.wanted.dedup();
+    foreseen.claimed.sort_unstable();
+    foreseen.claimed.dedup();
+    foreseen
 }
 
 /// The events of these requests, with the types of what is locked and of what is wanted without a name.

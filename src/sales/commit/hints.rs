@@ -9,11 +9,11 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use crate::{
-    ids::{EventId, TicketId, TicketTypeId},
-    sales::decide::{EventFacts, Facts},
+    ids::{CustomerId, EventId, TicketId, TicketTypeId},
+    sales::decide::{EventFacts, Facts, Refusal, Request},
 };
 
-/// Events and types that are remembered, each; then all are forgotten, and found again.
+/// Events, types and customers that are remembered, each; then all are forgotten, and found again.
 const REMEMBERED_MAX: usize = 10_000;
 
 #[derive(Default)]
@@ -25,6 +25,8 @@ struct Seen {
     now: DateTime<Utc>,
     events: HashMap<EventId, EventFacts>,
     last_picks: HashMap<(EventId, TicketTypeId), TicketId>,
+    /// Who had no more to have of an event when they last asked.
+    exhausted: HashSet<(EventId, CustomerId)>,
 }
 
 impl Hints {
@@ -69,6 +71,30 @@ impl Hints {
             seen.last_picks.clear();
         }
         seen.last_picks.insert((event_id, ticket_type_id), picked);
+    }
+
+    /// Whether the customer was refused for having too much already, the last time that this was found out before tickets
+    /// were locked. Those who ask all the same, as often as they can, should not keep tickets from others for it.
+    pub fn is_exhausted(&self, event_id: EventId, customer_id: CustomerId) -> bool {
+        self.seen().exhausted.contains(&(event_id, customer_id))
+    }
+
+    /// What became of a look at whether a request will be refused whatever its tickets are.
+    pub fn note_allowance(&self, request: &Request<'_>, refusal: Option<&Refusal>) {
+        let customer = (request.command.event_id, request.customer_id);
+        let is_exhausted = matches!(
+            refusal,
+            Some(Refusal::CustomerLimit { .. } | Refusal::TooManyHeld { .. })
+        );
+        let mut seen = self.seen();
+        if !is_exhausted {
+            seen.exhausted.remove(&customer);
+            return;
+        }
+        if seen.exhausted.len() >= REMEMBERED_MAX {
+            seen.exhausted.clear();
+        }
+        seen.exhausted.insert(customer);
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {

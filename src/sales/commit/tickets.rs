@@ -40,14 +40,19 @@ impl Transaction {
         let mut named = named_tickets(requests);
         let untried = named.iter().filter(|ticket| !tried.contains(ticket));
         let untried: Vec<_> = untried.copied().collect();
+        let unlocked: Vec<_> = claimed
+            .iter()
+            .filter(|ticket| !facts.locked.contains_key(ticket))
+            .copied()
+            .collect();
         let reads = [
-            (!claimed.is_empty()).then(|| sql::lock_claimed_tickets(self.backend, &claimed)),
+            (!unlocked.is_empty()).then(|| sql::lock_claimed_tickets(self.backend, &unlocked)),
             (!untried.is_empty()).then(|| sql::lock_free_tickets(self.backend, &untried)),
         ];
         for rows in self.read_together(step, reads).await? {
             note_locked(facts, rows.read(step)?);
         }
-        let mut has_locked = !claimed.is_empty() || !untried.is_empty();
+        let mut has_locked = !unlocked.is_empty() || !untried.is_empty();
         named.extend(claimed);
         self.read_unlocked(facts, &named).await?;
         let named_ids: Vec<TicketId> = named.iter().map(|(_, id)| *id).collect();

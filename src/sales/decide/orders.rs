@@ -176,6 +176,7 @@ pub(super) fn cancel(
         }
         let change = CancelledItem {
             event_id,
+            order_id: item.order_id,
             id: item.id,
             ticket_id: item.ticket_id,
             at: world.facts.now,

@@ -49,6 +49,7 @@ pub enum TicketState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelledItem {
     pub event_id: EventId,
+    pub order_id: OrderId,
     pub id: OrderItemId,
     pub ticket_id: TicketId,
     pub at: DateTime<Utc>,

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     entity::{ticket, ticket_import::IS_SHOWN_SQLITE},
-    ids::{EventId, TicketId},
+    ids::{CustomerId, EventId, HoldId, TicketId},
+    sales::command::TICKETS_PER_ORDER_MAX,
     store::{bulk::is_one_of_pairs, dialect::clock},
 };
 
@@ -30,27 +31,60 @@ pub struct GateRow {
     pub is_open: bool,
 }
 
-/// Passes gates and, behind them, locks free tickets as [`lock_free_tickets`] does: for each ticket, with the gate of who wants
-/// it, whether this transaction has the gate now, and the ticket if it has that too. A nil id is no ticket's.
-pub fn pass_gates_and_lock(wanted: &[(EventId, TicketId, i64)]) -> Statement {
+/// What can be locked together with its gate, before anything is read.
+#[derive(Default)]
+pub struct Foreseen {
+    /// Tickets that somebody wants, each with the gate of who does. A nil id is no ticket's.
+    pub wanted: Vec<(EventId, TicketId, i64)>,
+    /// Holds whose customer has plans for them, each with that customer's gate.
+    pub claimed: Vec<(EventId, HoldId, CustomerId, i64)>,
+}
+
+impl Foreseen {
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.claimed.is_empty()
+    }
+}
+
+/// Passes gates and, behind them, locks free tickets as [`lock_free_tickets`] does, and the tickets of a customer's own holds:
+/// for each of both whether this transaction has the gate now, and each ticket that it has too.
+pub fn pass_gates_and_lock(foreseen: &Foreseen) -> Statement {
     let is_free = is_free(DbBackend::Postgres);
+    let Foreseen { wanted, claimed } = foreseen;
     Statement::from_sql_and_values(
         DbBackend::Postgres,
         format!(
             "WITH wanted AS MATERIALIZED (
                  SELECT event_id, id, gate, pg_try_advisory_xact_lock(gate) AS is_open
                  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, id, gate)
+             ), claimed AS MATERIALIZED (
+                 SELECT event_id, hold_id, customer_id, gate, pg_try_advisory_xact_lock(gate) AS is_open
+                 FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[]) AS claimed (event_id, hold_id, customer_id, gate)
              )
              SELECT wanted.gate, wanted.is_open, found.* FROM wanted LEFT JOIN LATERAL (
                  SELECT {TICKET_COLUMNS} FROM tickets
                  WHERE wanted.is_open AND tickets.event_id = wanted.event_id AND tickets.id = wanted.id AND {is_free}
                  LIMIT 1 {SKIP_LOCKED}
+             ) AS found ON TRUE
+             UNION ALL
+             SELECT claimed.gate, claimed.is_open, found.* FROM claimed LEFT JOIN LATERAL (
+                 SELECT 1 FROM holds WHERE claimed.is_open AND holds.event_id = claimed.event_id
+                     AND holds.id = claimed.hold_id AND holds.customer_id = claimed.customer_id LIMIT 1
+             ) AS own ON TRUE LEFT JOIN LATERAL (
+                 SELECT {TICKET_COLUMNS} FROM tickets
+                 WHERE own IS NOT NULL AND tickets.event_id = claimed.event_id AND tickets.hold_id = claimed.hold_id
+                     AND tickets.status = 'HELD'
+                 LIMIT {TICKETS_PER_ORDER_MAX} {SKIP_LOCKED}
              ) AS found ON TRUE"
         ),
         [
             uuid_array(wanted.iter().map(|(event, ..)| event.0)),
             uuid_array(wanted.iter().map(|(_, ticket, _)| ticket.0)),
             bigint_array(wanted.iter().map(|(.., gate)| *gate)),
+            uuid_array(claimed.iter().map(|(event, ..)| event.0)),
+            uuid_array(claimed.iter().map(|(_, hold, ..)| hold.0)),
+            uuid_array(claimed.iter().map(|(_, _, customer, _)| customer.0)),
+            bigint_array(claimed.iter().map(|(.., gate)| *gate)),
         ],
     )
 }

@@ -250,7 +250,8 @@ impl From<StandingRow> for HeldTickets {
     }
 }
 
-/// How many tickets each of these customers owns of the event. Counted for one after the other, as in [`look_up`].
+/// How many tickets each of these customers owns of the event. Counted for one after the other, and for each one's orders, as
+/// in [`look_up`]: joined, SQLite would begin with all items of the event.
 pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> Read {
     let rows = pairs(
         customers
@@ -263,9 +264,11 @@ pub fn count_owned(backend: DbBackend, customers: &[(EventId, CustomerId)]) -> R
         format!(
             "WITH wanted (event_id, customer_id) AS ({source})
              SELECT wanted.event_id, wanted.customer_id, (
-                 SELECT count(*) FROM orders
-                 JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
-                     AND order_items.status = 'ACTIVE'
+                 SELECT CAST(COALESCE(SUM((
+                     SELECT count(*) FROM order_items
+                     WHERE order_items.event_id = orders.event_id AND order_items.order_id = orders.id
+                         AND order_items.status = 'ACTIVE'
+                 )), 0) AS BIGINT) FROM orders
                  WHERE orders.event_id = wanted.event_id AND orders.customer_id = wanted.customer_id
                      AND orders.status = 'CONFIRMED'
              ) AS owned_len

@@ -65,6 +65,7 @@ pub fn cancel_items(backend: DbBackend, items: &[CancelledItem]) -> Statement {
         .map(|item| {
             vec![
                 item.event_id.0.into(),
+                item.order_id.0.into(),
                 item.id.0.into(),
                 item.at.into(),
                 item.by.0.into(),
@@ -75,6 +76,7 @@ pub fn cancel_items(backend: DbBackend, items: &[CancelledItem]) -> Statement {
     let kinds = [
         Kind::Uuid,
         Kind::Uuid,
+        Kind::Uuid,
         Kind::Time,
         Kind::Uuid,
         Kind::TextOrNull,
@@ -83,10 +85,11 @@ pub fn cancel_items(backend: DbBackend, items: &[CancelledItem]) -> Statement {
     Statement::from_sql_and_values(
         backend,
         format!(
-            "WITH changed (event_id, id, cancelled_at, cancelled_by, cancel_reason) AS ({source})
+            "WITH changed (event_id, order_id, id, cancelled_at, cancelled_by, cancel_reason) AS ({source})
              UPDATE order_items SET status = 'CANCELLED', cancelled_at = changed.cancelled_at,
                  cancelled_by = changed.cancelled_by, cancel_reason = changed.cancel_reason
-             FROM changed WHERE order_items.event_id = changed.event_id AND order_items.id = changed.id"
+             FROM changed WHERE order_items.event_id = changed.event_id AND order_items.order_id = changed.order_id
+                 AND order_items.id = changed.id"
         ),
         values,
     )

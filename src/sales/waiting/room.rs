@@ -4,13 +4,13 @@ use std::collections::{HashMap, hash_map};
 
 use tokio::time::Instant;
 
-use super::Late;
 use crate::{
     ids::{EventId, TicketId},
     sales::{
         command::Want,
-        commit::Blocker,
-        desk::{BATCH_TICKETS_MAX, Entry},
+        commit::{Blocker, Wait},
+        desk::BATCH_TICKETS_MAX,
+        entry::{Entry, Late},
     },
 };
 
@@ -141,6 +141,12 @@ impl Room {
             common
         });
         (common, is_claimed)
+    }
+
+    /// The lost session of a batch had all its gates: when the first is free, so are the others.
+    pub fn first_gate(&self, key: &Key) -> Option<Wait> {
+        let first = self.groups.get(key)?.members.first()?;
+        Some(Wait::Gate(first.command.event_id, first.customer_id))
     }
 
     /// Removes members whose deadline has passed, and the group itself when none is left. The next deadline of the others.

@@ -322,7 +322,7 @@ impl Scene {
         ticket_id: TicketId,
         is_active: bool,
     ) {
-        let id = OrderItemId::mint();
+        let id = OrderItemId(Uuid::now_v7());
         let item = order_item::Model {
             event_id: self.event,
             id,

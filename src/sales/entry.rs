@@ -1,0 +1,173 @@
+//! A command on its way through the desk, and the slot in which its buyer waits.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
+
+use super::{Outcome, SaleFault, command::Command, decide::Request};
+use crate::ids::CustomerId;
+
+/// A command whose caller is not known by an id yet.
+pub struct Arrival {
+    pub command: Command,
+    pub deadline: Instant,
+    slot: Slot,
+}
+
+/// A command at the desk.
+pub struct Entry {
+    pub command: Command,
+    /// The id of the account that asks.
+    pub customer_id: CustomerId,
+    pub deadline: Instant,
+    /// A commit of this command was lost: it may have happened.
+    pub is_doubtful: bool,
+    /// Attempts that failed on the database's side.
+    pub failures: u32,
+    slot: Slot,
+}
+
+/// Where a command's buyer waits for its outcome.
+struct Slot {
+    place: Place,
+    reply: oneshot::Sender<Result<Outcome, SaleFault>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What a command that is given up is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// It never was in a batch.
+    Queued,
+    /// Somebody else had locked what it wants.
+    Contended,
+    /// The database was out of reach.
+    Unreachable,
+    /// The database refuses it.
+    Broken,
+}
+
+/// A command's place in the queue, which its buyer gives up or the desk calls up: whoever is first.
+#[derive(Clone, Default)]
+pub struct Place(Arc<AtomicU8>);
+
+impl Place {
+    const QUEUED: u8 = 0;
+    const BEGUN: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    /// Takes a command out that has never been in a batch: nothing of it will happen. False if it has.
+    pub fn withdraw(&self) -> bool {
+        self.leave_queue(Self::WITHDRAWN) != Self::BEGUN
+    }
+
+    /// Calls a command up, for the first time or again. False if it was withdrawn.
+    fn begin(&self) -> bool {
+        self.leave_queue(Self::BEGUN) != Self::WITHDRAWN
+    }
+
+    /// What the place is then.
+    fn leave_queue(&self, to: u8) -> u8 {
+        let queued = Self::QUEUED;
+        // Nothing else is told by it.
+        match self
+            .0
+            .compare_exchange(queued, to, Ordering::Relaxed, Ordering::Relaxed)
+        {
+            Ok(_) => to,
+            Err(is) => is,
+        }
+    }
+}
+
+impl Slot {
+    fn tell(self, outcome: Result<Outcome, SaleFault>) {
+        // A buyer who has hung up hears nothing; repeating the request tells them.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+impl From<Late> for Result<Outcome, SaleFault> {
+    fn from(late: Late) -> Self {
+        match late {
+            Late::Queued => Err(SaleFault::Overloaded),
+            Late::Contended => Ok(Outcome::Contended),
+            Late::Unreachable => Err(SaleFault::Unavailable),
+            Late::Broken => Err(SaleFault::Internal),
+        }
+    }
+}
+
+impl Arrival {
+    pub fn new(
+        command: Command,
+        deadline: Instant,
+        room: OwnedSemaphorePermit,
+    ) -> (Self, Place, oneshot::Receiver<Result<Outcome, SaleFault>>) {
+        let (reply, answer) = oneshot::channel();
+        let place = Place::default();
+        let slot = Slot {
+            place: place.clone(),
+            reply,
+            _room: room,
+        };
+        let arrival = Self {
+            command,
+            deadline,
+            slot,
+        };
+        (arrival, place, answer)
+    }
+
+    /// For the desk, now that it is known who asks.
+    pub fn of(self, customer_id: CustomerId) -> Entry {
+        Entry {
+            command: self.command,
+            customer_id,
+            deadline: self.deadline,
+            is_doubtful: false,
+            failures: 0,
+            slot: self.slot,
+        }
+    }
+
+    /// It never came to the desk. Nothing happened.
+    pub fn given_up(self, late: Late) {
+        self.slot.tell(late.into());
+    }
+}
+
+impl Entry {
+    /// What a transaction needs to know of it.
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            command: &self.command,
+            customer_id: self.customer_id,
+        }
+    }
+
+    /// Calls the command up. False if its buyer has withdrawn it, or its deadline has passed.
+    pub fn begin(&self, now: Instant) -> bool {
+        now < self.deadline && self.slot.place.begin()
+    }
+
+    /// The command was decided: its key was read behind its gate, so that no doubt is left.
+    pub fn decided(self, outcome: Outcome) {
+        self.slot.tell(Ok(outcome));
+    }
+
+    /// The command was given up. Nothing happened, unless a commit of it was lost before.
+    pub fn given_up(self, late: Late) {
+        self.slot.tell(if self.is_doubtful {
+            Err(SaleFault::OutcomeUnknown)
+        } else {
+            late.into()
+        });
+    }
+}
