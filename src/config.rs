@@ -71,7 +71,7 @@ pub struct DatabaseConfig {
     )]
     pub database_url: Option<String>,
 
-    /// Connections for reading and for the catalogue (PostgreSQL). Sales have up to 6 of their own beside them, and
+    /// Connections for reading and for the catalogue (PostgreSQL). Sales have up to 7 of their own beside them, and
     /// one for each of --waiting-lanes. More connections serve more readers at once and cost the database memory
     #[arg(
         long,
