@@ -1,4 +1,10 @@
 # The server in a small image: built with its dependencies cached apart, run by a user who owns nothing.
+FROM node:22-bookworm-slim AS playground
+WORKDIR /src
+COPY scripts/playground scripts/
+COPY src/http/playground src/http/playground
+RUN scripts/playground
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 
@@ -12,10 +18,12 @@ RUN mkdir -p src migration/src tests/it \
     && cargo build --release --locked --package rowlock \
     && rm -r src migration/src
 
+COPY build.rs ./
 COPY src src
+COPY --from=playground /src/src/http/playground/dist src/http/playground/dist
 COPY migration/src migration/src
 # Cargo goes by times, and the empty sources may be newer than the real ones.
-RUN find src migration/src -name '*.rs' -exec touch {} + \
+RUN find build.rs src migration/src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --package rowlock
 
 FROM debian:bookworm-slim

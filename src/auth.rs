@@ -3,7 +3,7 @@
 //! Authorization is a type. What only a customer may do takes a [`Customer`], what only an organizer may do takes an
 //! [`Organizer`], and neither can be made except from a verified token, so that a resolver cannot forget the check.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,15 @@ pub enum Denial {
 }
 
 impl Caller {
+    /// Who the token speaks for, if there is one.
+    pub fn account(&self) -> Option<&Account> {
+        match self {
+            Self::Anonymous => None,
+            Self::Customer(customer) => Some(customer.account()),
+            Self::Organizer(organizer) => Some(organizer.account()),
+        }
+    }
+
     pub fn customer(&self) -> Result<&Customer, Denial> {
         match self {
             Self::Customer(customer) => Ok(customer),
@@ -97,6 +106,23 @@ impl Caller {
             Self::Customer(_) => Err(Denial::Forbidden {
                 needs: Role::Organizer,
             }),
+        }
+    }
+}
+
+/// Who is calling, and until when that can be believed.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub caller: Caller,
+    /// The end of the token's time, if there is one.
+    pub expires_at: Option<SystemTime>,
+}
+
+impl Identity {
+    pub fn anonymous() -> Self {
+        Self {
+            caller: Caller::Anonymous,
+            expires_at: None,
         }
     }
 }
@@ -171,7 +197,7 @@ impl Tokens {
 
     /// # Errors
     /// When the token is not one of ours, or no longer.
-    pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         let claims = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation)
             .map_err(|e| match e.kind() {
                 ErrorKind::ExpiredSignature => TokenError::Expired,
@@ -186,9 +212,15 @@ impl Tokens {
             issuer: claims.iss,
             subject: claims.sub,
         };
-        Ok(match claims.role {
+        let caller = match claims.role {
             Role::Customer => Caller::Customer(Customer(account)),
             Role::Organizer => Caller::Organizer(Organizer(account)),
+        };
+        let expires_in = Duration::from_secs(claims.exp.saturating_add(LEEWAY_SECS));
+        Ok(Identity {
+            caller,
+            // A time that no clock has is never reached.
+            expires_at: UNIX_EPOCH.checked_add(expires_in),
         })
     }
 
@@ -234,7 +266,7 @@ mod tests {
         let token = tokens
             .issue(Role::Customer, "ada", Duration::from_secs(60))
             .unwrap();
-        let caller = tokens.verify(&token).unwrap();
+        let caller = tokens.verify(&token).unwrap().caller;
         assert_eq!(caller.customer().unwrap().account().subject, "ada");
         assert_eq!(
             caller.organizer().unwrap_err(),
@@ -301,7 +333,13 @@ mod tests {
         });
         let token =
             jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &shop.encoding).unwrap();
-        assert!(shop.verify(&token).unwrap().customer().is_ok());
+        let verified = shop.verify(&token).unwrap();
+        assert!(verified.caller.customer().is_ok());
+        assert!(
+            verified
+                .expires_at
+                .is_some_and(|end| end > SystemTime::now())
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use self::{
     origin::AllowedOrigin,
-    query::{Introspection, QueryConfig},
+    query::{QueryConfig, Switch},
 };
 use crate::sales::Limits;
 
@@ -71,7 +71,7 @@ pub struct DatabaseConfig {
     )]
     pub database_url: Option<String>,
 
-    /// Connections for reading and for the catalogue (PostgreSQL). Sales have up to 7 of their own beside them, and
+    /// Connections for reading and for the catalogue (PostgreSQL). Sales have up to 8 of their own beside them, and
     /// one for each of --waiting-lanes. More connections serve more readers at once and cost the database memory
     #[arg(
         long,
@@ -200,7 +200,7 @@ pub struct HttpConfig {
     )]
     pub body_len: usize,
 
-    /// Connections at the same time; more wait until one ends
+    /// Connections at the same time, open sockets too; more wait until one ends
     #[arg(
         long,
         env = "ROWLOCK_CONNECTIONS",
@@ -208,6 +208,25 @@ pub struct HttpConfig {
         default_value = "10000"
     )]
     pub connections: NonZeroUsize,
+
+    /// Sockets and streams of one caller's token at the same time, over which subscriptions are told. More are refused; a
+    /// page with several tabs has one for each
+    #[arg(
+        long,
+        env = "ROWLOCK_LISTENERS_PER_CALLER",
+        value_name = "N",
+        default_value = "20"
+    )]
+    pub listeners_per_caller: NonZeroUsize,
+
+    /// Operations that one socket may run at the same time; more are answered OVERLOADED
+    #[arg(
+        long,
+        env = "ROWLOCK_OPERATIONS_PER_SOCKET",
+        value_name = "N",
+        default_value = "100"
+    )]
+    pub operations_per_socket: NonZeroUsize,
 
     /// Milliseconds after which a request is given up; its fields are given up one by one after nine tenths of it. Longer
     /// than --sale-deadline-ms by a ninth at least, so that a sale says itself what became of it

@@ -149,7 +149,7 @@ pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
 
 fn organizer(tokens: &Tokens) -> Result<Organizer, DemoError> {
     let token = tokens.issue(Role::Organizer, ORGANIZER, TOKEN_LIFETIME)?;
-    let caller = tokens.verify(&token)?;
+    let caller = tokens.verify(&token)?.caller;
     Ok(caller
         .organizer()
         .expect("a token says what it was issued for")
@@ -248,8 +248,10 @@ impl Maker<'_> {
             .await?;
         self.places(event, chair, 40).await?;
         self.publish(event).await?;
-        let fan = tokens.verify(&tokens.issue(Role::Customer, "demo-fan", TOKEN_LIFETIME)?)?;
-        let account = fan
+        let token = tokens.issue(Role::Customer, "demo-fan", TOKEN_LIFETIME)?;
+        let account = tokens
+            .verify(&token)?
+            .caller
             .customer()
             .expect("a token says what it was issued for")
             .account()

@@ -10,10 +10,15 @@ mod connections;
 mod cors;
 mod graphql;
 mod health;
+mod identity;
+mod listeners;
 mod origin;
 mod params;
 mod persisted;
+mod playground;
 mod request_id;
+mod socket;
+mod stream;
 mod worded;
 
 use std::{sync::Arc, time::Duration};
@@ -22,7 +27,6 @@ use axum::{
     Router,
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
-    response::Html,
     routing::{any, get},
 };
 use tokio::{
@@ -30,8 +34,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-pub use self::persisted::Persisted;
 use self::{answer::Refusal, connections::Connections};
+pub use self::{listeners::Listeners, persisted::Persisted};
 use crate::{
     auth::Tokens,
     config::HttpConfig,
@@ -47,6 +51,7 @@ pub struct App {
     pub domain: Domain,
     pub tokens: Arc<Tokens>,
     pub persisted: Arc<Persisted>,
+    pub listeners: Listeners,
     pub config: HttpConfig,
 }
 
@@ -73,6 +78,7 @@ pub async fn serve(
     let Domain { store, sales } = app.domain.clone();
     let grace = Duration::from_millis(app.config.shutdown_ms);
     let connections_max = app.config.connections.get();
+    let listeners = app.listeners.clone();
     let mut server = Connections::new(routes(app), connections_max);
 
     let is_asked = tokio::select! {
@@ -84,8 +90,10 @@ pub async fn serve(
     tracing::info!("ending: no new requests, those under way are answered");
     let begin = Instant::now();
     let grace = if is_asked { grace } else { LAST_ANSWERS };
+    listeners.close();
     // Requests that are being read may still become sales, so that the desk closes after them.
-    let is_served = timeout_at(begin + grace, server.finish()).await.is_ok();
+    let served = async { tokio::join!(server.finish(), listeners.ended()) };
+    let is_served = timeout_at(begin + grace, served).await.is_ok();
     sales.close();
     if !is_asked {
         return Ok(End::DeskBroken);
@@ -104,7 +112,7 @@ fn routes(app: App) -> Router {
     let timeout = Duration::from_millis(app.config.request_timeout_ms);
     let cors = cors::layer(&app.config.cors_origins);
     let routes: Router = Router::new()
-        .route("/", get(playground))
+        .merge(playground::routes())
         .route("/graphql", any(graphql::handle))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
@@ -116,15 +124,6 @@ fn routes(app: App) -> Router {
         Some(cors) => routes.layer(cors).layer(from_fn(cors::say_no_content)),
         None => routes,
     }
-}
-
-async fn playground() -> Html<String> {
-    Html(
-        async_graphql::http::GraphiQLSource::build()
-            .endpoint("/graphql")
-            .title("Rowlock")
-            .finish(),
-    )
 }
 
 async fn unknown_route() -> Refusal {

@@ -13,7 +13,8 @@
 //! # Rooms, from the top
 //! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
 //! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] and [`rush`]
-//! stand beside `main`. What a change of tickets changes in their counts is said in `counts`, which `sales` and `catalogue`
+//! stand beside `main`. [`live`] tells whoever waits in this process, and other processes, that something has changed; `sales`
+//! rings, and `graphql` listens. What a change of tickets changes in their counts is said in `counts`, which `sales` and `catalogue`
 //! both append to.
 
 pub mod audit;
@@ -27,6 +28,7 @@ pub mod fault;
 pub mod graphql;
 pub mod http;
 pub mod ids;
+pub mod live;
 pub mod migrate;
 pub mod money;
 pub mod page;

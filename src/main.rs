@@ -18,7 +18,7 @@ use rowlock::{
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
     graphql::{self, Domain, Engine, global_id::GlobalId},
-    http::{self, App, End, Persisted},
+    http::{self, App, End, Listeners, Persisted},
     ids::EventId,
     migrate, rush,
     sales::Sales,
@@ -100,7 +100,11 @@ enum Command {
         options: Box<rush::Options>,
     },
     /// Print the GraphQL schema in its definition language
-    Schema,
+    Schema {
+        /// As a router composes it with others (Apollo Federation 2), see --federation of rowlock serve
+        #[arg(long)]
+        federation: bool,
+    },
     /// Print a token for a caller, signed with the server's key
     Token {
         /// What the caller may do
@@ -151,7 +155,7 @@ fn main() -> ExitCode {
         Command::Demo { .. }
         | Command::Serve { .. }
         | Command::Migrate { .. }
-        | Command::Schema
+        | Command::Schema { .. }
         | Command::Token { .. } => ExitCode::FAILURE,
     };
     match run(cli) {
@@ -166,7 +170,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     start_log(&cli.log)?;
     match cli.command {
-        Command::Schema => print!("{}", graphql::sdl()),
+        Command::Schema { federation: false } => print!("{}", graphql::sdl()),
+        Command::Schema { federation: true } => print!("{}", graphql::subgraph_sdl()),
         Command::Token {
             role,
             subject,
@@ -390,6 +395,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         domain,
         tokens: Arc::new(tokens),
         persisted: Arc::new(persisted),
+        listeners: Listeners::new(config.http.listeners_per_caller.get()),
         config: config.http.clone(),
     })
 }

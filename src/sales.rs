@@ -33,6 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
+    task::JoinSet,
     time::{Instant, timeout_at},
 };
 
@@ -53,7 +54,10 @@ use self::{
     reception::Reception,
     staff::Staff,
 };
-use crate::store::Store;
+use crate::{
+    live::{Live, Topic},
+    store::Store,
+};
 
 /// Seconds after which a refusal for want of a lock or of room may be tried again.
 pub const RETRY_AFTER_SECS: u32 = 1;
@@ -106,6 +110,7 @@ pub struct Sales {
     /// Ends the upkeep, also by being dropped.
     close_upkeep: watch::Sender<bool>,
     upkeep_ended: watch::Receiver<bool>,
+    live: Arc<Live>,
 }
 
 impl Sales {
@@ -119,10 +124,11 @@ impl Sales {
         let (close, closed) = oneshot::channel();
         let (close_desk, desk_closed) = oneshot::channel();
         let (ending, ended) = watch::channel(false);
+        let (live, hints) = Live::new();
         let customers = Arc::new(Customers::new());
         let reception = Reception::new(Arc::clone(&customers), queue.clone());
         let at_reception = Lane::new(Arc::clone(&store));
-        let desk = Desk::new(limits.clone(), Arc::clone(&store));
+        let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::clone(&live));
         let lanes = desk::lanes(&store);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -141,7 +147,7 @@ impl Sales {
             })?;
         let (close_upkeep, upkeep_closed) = watch::channel(false);
         Ok(Self {
-            upkeep_ended: begin_upkeep(&store, upkeep_closed)?,
+            upkeep_ended: begin_upkeep(&store, &live, hints, upkeep_closed)?,
             close_upkeep,
             staff: Staff::new(Arc::clone(&store), Arc::clone(&customers)),
             room: Arc::new(Semaphore::new(room_len(&limits))),
@@ -152,6 +158,7 @@ impl Sales {
             customers,
             close: Mutex::new(Some(close)),
             ended,
+            live,
         })
     }
 
@@ -204,6 +211,11 @@ impl Sales {
         }
     }
 
+    /// Where to wait for what sales change.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
     pub fn is_open(&self) -> bool {
         !*self.ended.borrow() && !self.queue.is_closed()
     }
@@ -212,10 +224,14 @@ impl Sales {
 /// Starts the thread of the upkeep. When that has ended is told by what is returned.
 fn begin_upkeep(
     store: &Arc<Store>,
+    live: &Arc<Live>,
+    hints: mpsc::Receiver<Topic>,
     closing: watch::Receiver<bool>,
 ) -> std::io::Result<watch::Receiver<bool>> {
     let (ending, ended) = watch::channel(false);
     let lane = Lane::new(Arc::clone(store));
+    let passing_on = Arc::clone(live).run(Arc::clone(store), hints, closing.clone());
+    let live = Arc::clone(live);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -223,7 +239,10 @@ fn begin_upkeep(
         .name("upkeep".to_owned())
         .spawn(move || {
             let _ending = Ending(ending);
-            upkeep::run(&runtime, lane, closing);
+            // It ends with the runtime, which is this thread's.
+            let mut beside = JoinSet::new();
+            beside.spawn_on(passing_on, runtime.handle());
+            upkeep::run(&runtime, lane, &live, closing);
         })?;
     Ok(ended)
 }

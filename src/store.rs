@@ -17,6 +17,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
     sqlx::{
         self, Connection,
+        postgres::PgListener,
         sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
     },
 };
@@ -354,6 +355,18 @@ impl Store {
 
     pub fn backend(&self) -> DbBackend {
         self.url.backend
+    }
+
+    /// A connection that hears what is sent to a channel of PostgreSQL's. Beside the pools, which it would never go back to.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached.
+    pub async fn listen(&self, channel: &str) -> Result<PgListener, sqlx::Error> {
+        let mut listener = PgListener::connect(&self.url.url).await?;
+        // A lost connection is told: what was sent meanwhile is lost too.
+        listener.eager_reconnect(false);
+        listener.listen(channel).await?;
+        Ok(listener)
     }
 
     /// A connection for sales, on the runtime that calls this.

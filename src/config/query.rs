@@ -89,21 +89,28 @@ pub struct QueryConfig {
         value_name = "SWITCH",
         default_value = "on"
     )]
-    pub introspection: Introspection,
+    pub introspection: Switch,
+
+    /// Whether this is a subgraph of a federation (Apollo Federation 2): a router may ask for objects by type and id. What
+    /// it composes is printed by rowlock schema --federation
+    #[arg(
+        long,
+        env = "ROWLOCK_FEDERATION",
+        value_name = "SWITCH",
+        default_value = "off"
+    )]
+    pub federation: Switch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Introspection {
+pub enum Switch {
     On,
     Off,
 }
 
 impl QueryConfig {
     pub fn is_introspection_on(&self) -> bool {
-        match self.introspection {
-            Introspection::On => true,
-            Introspection::Off => false,
-        }
+        self.introspection == Switch::On
     }
 }
 

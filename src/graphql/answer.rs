@@ -9,7 +9,10 @@ mod message;
 mod nulls;
 mod shape;
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use async_graphql::{Response, ServerError, Value, indexmap::IndexMap};
 use bytes::Bytes;
@@ -49,9 +52,31 @@ impl Answer {
         }
     }
 
+    /// The same as the answer to what was not executed after all.
+    pub fn not_executed(mut self) -> Self {
+        // What is written has no data then.
+        Self::new(std::mem::take(&mut self.response), false)
+    }
+
+    /// Its errors as JSON, a list.
+    pub fn errors_json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.response.errors).expect("names are strings")
+    }
+
     /// Whether it has no errors.
     pub fn is_ok(&self) -> bool {
         self.response.is_ok()
+    }
+
+    /// The engine's response, if it was executed and nobody else has the answer.
+    ///
+    /// # Errors
+    /// The answer as it was.
+    pub fn of_one(answer: Arc<Self>) -> Result<Response, Arc<Self>> {
+        if !answer.is_executed {
+            return Err(answer);
+        }
+        Arc::try_unwrap(answer).map(|answer| answer.response)
     }
 
     /// The answer as JSON.

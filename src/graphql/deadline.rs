@@ -3,17 +3,27 @@
 //! A field whose time is over is answered like any other that fails: null, with its path and a code, beside siblings that
 //! have their values. Only the wait ends: whatever was being written goes on to its end.
 
+use std::time::Duration;
+
 use async_graphql::{Context, Error, Result};
 use tokio::time::{Instant, timeout_at};
 
 use super::fault::{self, Code};
 
-/// When the request must be answered.
-pub struct Deadline(pub Instant);
+/// When a request must be answered.
+#[derive(Clone, Copy)]
+pub enum Deadline {
+    At(Instant),
+    /// A subscription has no end of its own: each field of an event has so long.
+    Each(Duration),
+}
 
 /// None for a schema that is executed by itself, as in a benchmark.
 pub(super) fn deadline(ctx: &Context<'_>) -> Option<Instant> {
-    ctx.data_opt::<Deadline>().map(|deadline| deadline.0)
+    ctx.data_opt::<Deadline>().map(|deadline| match deadline {
+        Deadline::At(instant) => *instant,
+        Deadline::Each(time) => Instant::now() + *time,
+    })
 }
 
 /// What comes until then, if it does.

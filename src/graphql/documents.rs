@@ -153,9 +153,9 @@ impl Weighter<String, Arc<Document>> for ByText {
 impl Documents {
     pub fn new(limits: QueryConfig, types: Arc<Types>) -> Self {
         Self {
+            judge: Judge::new(limits.federation),
             limits,
             types,
-            judge: Judge::new(),
             checked: Cache::with_weighter(DOCUMENTS_MAX, DOCUMENTS_BYTES_MAX, ByText),
         }
     }

@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{Request, parser::types::OperationType};
-use futures_util::FutureExt;
+use async_graphql::{Request, Response, Value, parser::types::OperationType};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
-    Domain, Loaders, Schema,
+    Domain, Loaders,
     answer::Answer,
     company::Company,
     deadline::Deadline,
     documents::{Documents, Prepared, Same},
-    schema,
+    schema::Schema,
     types::Types,
 };
 use crate::{auth::Caller, config::QueryConfig};
@@ -67,7 +67,7 @@ struct Question {
 impl Engine {
     /// A field that has not got its value within `answer_within` of its request is given up.
     pub fn new(domain: Domain, limits: QueryConfig, answer_within: Duration) -> Self {
-        let schema = schema(domain);
+        let schema = Schema::executing(limits.federation, domain);
         let types = Arc::new(Types::read(&schema.sdl()));
         let executor = Executor {
             documents: Documents::new(limits, types.clone()),
@@ -104,10 +104,16 @@ impl Engine {
         caller: Caller,
         request_id: Option<&str>,
     ) -> Result<Ready, Answer> {
-        let deadline = Deadline(Instant::now() + self.answer_within);
+        let begin = Instant::now();
         let prepared = match self.executor.documents.prepare(&mut request).await {
             Ok(prepared) => prepared,
             Err(errors) => return Err(Answer::refused(errors, request_id)),
+        };
+        let deadline = match prepared.kind() {
+            OperationType::Query | OperationType::Mutation => {
+                Deadline::At(begin + self.answer_within)
+            }
+            OperationType::Subscription => Deadline::Each(self.answer_within),
         };
         let execution = Execution {
             executor: Arc::clone(&self.executor),
@@ -120,6 +126,7 @@ impl Engine {
         Ok(Ready { execution })
     }
 
+    /// Executes a query or a mutation.
     pub async fn execute(&self, ready: Ready) -> Arc<Answer> {
         let execution = ready.execution;
         let Some(question) = execution.question() else {
@@ -142,9 +149,14 @@ impl Engine {
 }
 
 impl Ready {
-    /// Whether it changes nothing.
-    pub fn is_query(&self) -> bool {
-        self.execution.prepared.kind() == OperationType::Query
+    pub fn kind(&self) -> OperationType {
+        self.execution.prepared.kind()
+    }
+
+    /// Executes a subscription: an answer for each of its events. One that cannot begin has one answer, which was not
+    /// executed.
+    pub fn subscribe(self) -> impl Stream<Item = Answer> + Send + 'static {
+        self.execution.subscribe()
     }
 }
 
@@ -162,24 +174,59 @@ impl Execution {
         })
     }
 
-    async fn run(self) -> Answer {
-        let Self {
-            executor,
-            request,
-            prepared,
-            caller,
-            deadline,
-            request_id,
-        } = self;
-        let request = prepared
-            .executable(request)
+    /// The request as the engine executes it, and what makes an answer of what the engine answers.
+    fn begin(self) -> (Request, Arc<Executor>, Finish) {
+        let request = self.prepared.executable(self.request);
+        let request = request
             .data(Loaders::default())
-            .data(caller)
-            .data(deadline);
-        let mut response = executor.schema.execute(request).await;
-        executor.documents.veil(&mut response.errors);
-        let response = response.extension("cost", prepared.weighed.into());
-        let shape = &prepared.shape;
-        Answer::of_engine(response, shape, &executor.types, request_id.as_deref())
+            .data(self.caller)
+            .data(self.deadline);
+        let finish = Finish {
+            executor: Arc::clone(&self.executor),
+            prepared: self.prepared,
+            request_id: self.request_id,
+        };
+        (request, self.executor, finish)
+    }
+
+    async fn run(self) -> Answer {
+        let (request, executor, finish) = self.begin();
+        finish.answer(executor.schema.execute(request).await)
+    }
+
+    fn subscribe(self) -> impl Stream<Item = Answer> + Send + 'static {
+        let (request, executor, finish) = self.begin();
+        let mut is_first = true;
+        executor
+            .schema
+            .execute_stream(request)
+            .map(move |response| {
+                let cannot_begin = is_first && response.data == Value::Null;
+                is_first = false;
+                let answer = finish.answer(response);
+                if cannot_begin {
+                    answer.not_executed()
+                } else {
+                    answer
+                }
+            })
+    }
+}
+
+struct Finish {
+    executor: Arc<Executor>,
+    prepared: Prepared,
+    request_id: Option<String>,
+}
+
+impl Finish {
+    fn answer(&self, mut response: Response) -> Answer {
+        let Executor {
+            documents, types, ..
+        } = &*self.executor;
+        documents.veil(&mut response.errors);
+        let response = response.extension("cost", self.prepared.weighed.into());
+        let shape = &self.prepared.shape;
+        Answer::of_engine(response, shape, types, self.request_id.as_deref())
     }
 }

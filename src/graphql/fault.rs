@@ -38,6 +38,8 @@ pub enum Code {
     BatchNotSupported,
     /// A GET that a page of another site could have caused: send a header that such a page cannot.
     PreflightRequired,
+    /// A page of a site that may not open sockets here.
+    OriginNotAllowed,
     /// The document of this hash or id is not here: send its text.
     PersistedQueryNotFound,
     /// Automatic persisted queries are off, or the client speaks another version of them: send the text alone.
@@ -84,6 +86,7 @@ impl Code {
             Self::NotAcceptable => "NOT_ACCEPTABLE",
             Self::BatchNotSupported => "BATCH_NOT_SUPPORTED",
             Self::PreflightRequired => "PREFLIGHT_REQUIRED",
+            Self::OriginNotAllowed => "ORIGIN_NOT_ALLOWED",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",

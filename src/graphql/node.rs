@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How many objects one `nodes` reads at most, as many as the longest page has.
-const NODES_MAX: usize = 100;
+pub const NODES_MAX: usize = 100;
 
 /// An object with an id that is unique among all objects.
 #[derive(Interface)]
@@ -60,7 +60,7 @@ impl NodeQuery {
     }
 }
 
-async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
+pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
     let load = load(ctx);
     Ok(match GlobalId::require(id)? {
         GlobalId::Organizer(id) => load

@@ -1,13 +1,17 @@
 //! What a customer owns: orders and their items, and what can be done with them.
 
 mod cancel;
+mod updated;
 
 use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Context, Enum, ID, Object, Result, dataloader::Loader};
 use chrono::{DateTime, Utc};
 
-pub use self::cancel::{CancelMutation, OrderPayload};
+pub use self::{
+    cancel::{CancelMutation, OrderPayload},
+    updated::OrderSubscription,
+};
 use super::{
     caller,
     catalogue::{Event, Ticket},

@@ -17,6 +17,7 @@ pub struct Types {
     by_name: HashMap<String, Kind>,
     query: Name,
     mutation: Option<Name>,
+    subscription: Option<Name>,
     pub means: Means,
 }
 
@@ -67,6 +68,7 @@ impl Types {
             by_name: own_scalars(),
             query: Name::new("Query"),
             mutation: None,
+            subscription: None,
             means: Means::of(&document.definitions),
         };
         for definition in document.definitions {
@@ -76,6 +78,7 @@ impl Types {
                         types.query = query.node;
                     }
                     types.mutation = schema.node.mutation.map(|name| name.node);
+                    types.subscription = schema.node.subscription.map(|name| name.node);
                 }
                 TypeSystemDefinition::Type(of_schema) => {
                     let of_schema = of_schema.node;
@@ -102,7 +105,7 @@ impl Types {
         match operation {
             OperationType::Query => Some(&self.query),
             OperationType::Mutation => self.mutation.as_ref(),
-            OperationType::Subscription => None,
+            OperationType::Subscription => self.subscription.as_ref(),
         }
     }
 

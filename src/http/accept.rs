@@ -1,4 +1,4 @@
-//! Which of the two media types a client wants its answer in (RFC 9110, section 12.5.1).
+//! Which of the two media types a client wants its answer in, and which kind of stream it understands (RFC 9110, section 12.5.1).
 
 use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
 
@@ -27,6 +27,31 @@ impl MediaType {
     }
 }
 
+/// How several answers can come, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamType {
+    /// `text/event-stream`.
+    EventStream,
+    /// `multipart/mixed` with `subscriptionSpec=1.0`.
+    Multipart,
+}
+
+impl StreamType {
+    pub fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::EventStream => "text/event-stream; charset=utf-8",
+            Self::Multipart => "multipart/mixed;boundary=\"graphql\";subscriptionSpec=\"1.0\"",
+        })
+    }
+}
+
+/// What a client takes: one of each kind at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub answer: Option<MediaType>,
+    pub stream: Option<StreamType>,
+}
+
 /// How closely a range names a media type; the closest one decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Closeness {
@@ -41,13 +66,52 @@ struct Range<'a> {
     subtype: &'a str,
     weight: u16,
     is_utf8: bool,
+    /// The version of Apollo's protocol for subscriptions.
+    subscription_spec: Option<&'a str>,
 }
 
-/// The media type of the answer; `None` when the client takes neither.
+/// What the client takes. A stream must be named: whoever takes anything is not prepared for one.
+pub fn negotiate(headers: &HeaderMap) -> Accepted {
+    Accepted {
+        answer: negotiate_answer(headers),
+        stream: negotiate_stream(headers),
+    }
+}
+
+/// The stream that is weighed most, the first of several.
+fn negotiate_stream(headers: &HeaderMap) -> Option<StreamType> {
+    let text = joined(headers)?;
+    let mut best: Option<(u16, StreamType)> = None;
+    for range in elements(&text).filter_map(range) {
+        let stream = match (range.kind, range.subtype) {
+            (kind, subtype) if is_same(kind, "text") && is_same(subtype, "event-stream") => {
+                StreamType::EventStream
+            }
+            (kind, subtype)
+                if is_same(kind, "multipart")
+                    && is_same(subtype, "mixed")
+                    && range.subscription_spec == Some("1.0") =>
+            {
+                StreamType::Multipart
+            }
+            _ => continue,
+        };
+        if range.is_utf8 && range.weight > best.map_or(0, |(weight, _)| weight) {
+            best = Some((range.weight, stream));
+        }
+    }
+    best.map(|(_, stream)| stream)
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
+/// The media type of a single answer; `None` when the client takes neither.
 ///
 /// A client that says nothing, or takes anything, is taken for an older one. At equal weights the type that is named beats
 /// the one that a wildcard covers, and GraphQL's own beats JSON.
-pub fn negotiate(headers: &HeaderMap) -> Option<MediaType> {
+fn negotiate_answer(headers: &HeaderMap) -> Option<MediaType> {
     let text = joined(headers)?;
     if text.trim().is_empty() {
         return Some(MediaType::Json);
@@ -138,6 +202,7 @@ fn range(element: &str) -> Option<Range<'_>> {
         subtype: subtype.trim(),
         weight: 1_000,
         is_utf8: true,
+        subscription_spec: None,
     };
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -145,6 +210,8 @@ fn range(element: &str) -> Option<Range<'_>> {
             range.weight = weight(value.trim())?;
         } else if name.trim().eq_ignore_ascii_case("charset") {
             range.is_utf8 = is_utf8(value);
+        } else if name.trim().eq_ignore_ascii_case("subscriptionSpec") {
+            range.subscription_spec = Some(value.trim().trim_matches('"'));
         }
     }
     Some(range)
@@ -174,7 +241,7 @@ pub fn is_utf8(charset: &str) -> bool {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
 
-    use super::{MediaType, names_a_media_type, negotiate};
+    use super::{MediaType, StreamType, names_a_media_type, negotiate};
 
     const GRAPHQL: Option<MediaType> = Some(MediaType::GraphqlResponse);
     const JSON: Option<MediaType> = Some(MediaType::Json);
@@ -241,10 +308,48 @@ mod tests {
             ("application/xml, application/graphql+json", None),
             ("json", None),
         ] {
-            assert_eq!(negotiate(&of(&[accept])), expected, "{accept}");
+            assert_eq!(negotiate(&of(&[accept])).answer, expected, "{accept}");
         }
-        assert_eq!(negotiate(&of(&[])), JSON);
-        assert_eq!(negotiate(&of(&["text/html", "application/json"])), JSON);
+        assert_eq!(negotiate(&of(&[])).answer, JSON);
+        let lines = of(&["text/html", "application/json"]);
+        assert_eq!(negotiate(&lines).answer, JSON);
+    }
+
+    #[test]
+    fn a_stream_is_for_who_names_it() {
+        const SSE: Option<StreamType> = Some(StreamType::EventStream);
+        const MULTIPART: Option<StreamType> = Some(StreamType::Multipart);
+        for (accept, expected) in [
+            ("text/event-stream", SSE),
+            ("Text/Event-Stream; charset=utf-8", SSE),
+            // Apollo Client's, urql's and graphql-sse's own.
+            (
+                "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json",
+                MULTIPART,
+            ),
+            (r#"multipart/mixed; subscriptionSpec="1.0""#, MULTIPART),
+            (
+                "application/graphql-response+json, application/json, text/event-stream, multipart/mixed",
+                SSE,
+            ),
+            (
+                "multipart/mixed;subscriptionSpec=1.0;q=0.5, text/event-stream",
+                SSE,
+            ),
+            (
+                "multipart/mixed;subscriptionSpec=1.0, text/event-stream",
+                MULTIPART,
+            ),
+            ("multipart/mixed;deferSpec=20220824,application/json", None),
+            ("multipart/mixed;subscriptionSpec=2.0", None),
+            ("multipart/mixed", None),
+            ("text/event-stream;q=0", None),
+            ("text/*", None),
+            ("*/*", None),
+            ("", None),
+        ] {
+            assert_eq!(negotiate(&of(&[accept])).stream, expected, "{accept}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{accept::MediaType, request_id};
 use crate::graphql::fault::Code;
@@ -59,13 +59,18 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// One error of GraphQL's shape.
+/// A body with one error and no data.
 pub fn body(code: Code, message: &str, request_id: Option<&str>) -> String {
+    json!({ "errors": errors(code, message, request_id) }).to_string()
+}
+
+/// A list of one error, of GraphQL's shape.
+pub fn errors(code: Code, message: &str, request_id: Option<&str>) -> Value {
     let mut extensions = json!({ "code": code.as_str() });
     if let Some(id) = request_id {
         extensions["requestId"] = json!(id);
     }
-    json!({ "errors": [{ "message": message, "extensions": extensions }] }).to_string()
+    json!([{ "message": message, "extensions": extensions }])
 }
 
 /// Something is broken here, and the log says what.

@@ -3,13 +3,12 @@
 //! axum's own `serve` has none of these bounds: a client that sends half a header would keep its connection, and the
 //! server's end, for ever.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -17,6 +16,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::worded::Worded;
 
@@ -30,10 +30,33 @@ const HEAD_LEN_MAX: usize = 64 * 1024;
 /// The system has no more file descriptors, or another passing trouble: wait for some connection to end.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
+/// A connection's place among all. Whatever outlives the connection's HTTP, as a socket does, keeps it.
+#[derive(Clone)]
+pub struct Seat {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// The routes as one connection's requests find them.
+struct AtSeat {
+    routes: TowerToHyperService<Router>,
+    seat: Seat,
+}
+
+impl Service<Request<Incoming>> for AtSeat {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.seat.clone());
+        self.routes.call(request)
+    }
+}
+
 pub struct Connections {
     routes: Router,
     permits: Arc<Semaphore>,
-    shutdown: GracefulShutdown,
+    finishing: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -42,7 +65,7 @@ impl Connections {
         Self {
             routes,
             permits: Arc::new(Semaphore::new(connections_max)),
-            shutdown: GracefulShutdown::new(),
+            finishing: CancellationToken::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -76,27 +99,36 @@ impl Connections {
             .max_buf_size(HEAD_LEN_MAX)
             .serve_connection(
                 Worded::new(TokioIo::new(stream)),
-                TowerToHyperService::new(self.routes.clone()),
-            );
-        let connection = self.shutdown.watch(connection);
+                AtSeat {
+                    routes: TowerToHyperService::new(self.routes.clone()),
+                    seat: Seat {
+                        _permit: Arc::new(permit),
+                    },
+                },
+            )
+            .with_upgrades();
+        let finishing = self.finishing.clone();
         self.tasks.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                biased;
+                ended = connection.as_mut() => ended,
+                () = finishing.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
             // A client that went away, or spoke no HTTP: its own affair.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
         });
     }
 
     /// Lets each connection answer what it is asked at this moment, and ends it.
-    pub async fn finish(self) {
-        let Self {
-            shutdown,
-            mut tasks,
-            ..
-        } = self;
-        shutdown.shutdown().await;
-        while tasks.join_next().await.is_some() {}
+    pub async fn finish(mut self) {
+        self.finishing.cancel();
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 

@@ -1,32 +1,36 @@
 //! `/graphql`: the way of a request, as GraphQL over HTTP has it.
 //!
 //! async-graphql-axum's extractor would run mutations from a GET, from `text/plain` and multipart bodies, which any web page
-//! can send without asking; what is read here is JSON alone.
+//! can send without asking; what is read here is JSON alone. Its response type stays, for what it does right.
 
 use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
+use async_graphql_axum::GraphQLResponse;
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
-        header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
+        HeaderValue, Method, StatusCode,
+        header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY},
         request::Parts,
     },
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use futures_util::{StreamExt, stream};
 use hyper::ext::ReasonPhrase;
 
 use super::{
     App,
-    accept::{self, MediaType},
+    accept::{self, Accepted, MediaType},
     answer::Refusal,
-    origin,
+    identity, origin,
     params::Params,
-    persisted, request_id,
+    persisted, request_id, socket,
+    stream::Lasting,
 };
 use crate::{
-    auth::{Caller, TokenError, Tokens},
+    auth::Identity,
     graphql::{Answer, fault::Code},
 };
 
@@ -36,13 +40,16 @@ const PARTIAL_SUCCESS: u16 = 294;
 
 pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut response = match accept::negotiate(&parts.headers) {
-        Some(media_type) => match answer(&app, parts, body, media_type).await {
-            Ok(answer) => shape(&answer, media_type),
-            Err(refusal) => refusal.answer(media_type),
-        },
-        None => not_acceptable().answer(MediaType::Json),
+    let accepted = accept::negotiate(&parts.headers);
+    let refusals_type = accepted.answer.unwrap_or(MediaType::Json);
+    let answered = if socket::is_wanted(&parts) {
+        socket::open(&app, parts).await
+    } else if accepted.answer.is_none() && accepted.stream.is_none() {
+        Err(not_acceptable())
+    } else {
+        answer(&app, parts, body, accepted).await
     };
+    let mut response = answered.unwrap_or_else(|refusal| refusal.answer(refusals_type));
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("accept"));
     // What is on sale changes with every sale.
@@ -56,8 +63,8 @@ async fn answer(
     app: &App,
     parts: Parts,
     body: Body,
-    media_type: MediaType,
-) -> Result<Arc<Answer>, Refusal> {
+    accepted: Accepted,
+) -> Result<Response, Refusal> {
     let id = request_id::current();
     let params = match parts.method {
         Method::POST => {
@@ -70,21 +77,57 @@ async fn answer(
         }
         _ => return Err(wrong_method("GraphQL is at POST and GET", "GET, POST")),
     };
-    let caller = caller(&app.tokens, &parts.headers)?;
+    let identity = identity::of_headers(&app.tokens, &parts.headers)?;
     let params = app.persisted.resolve(params);
     let request = params
-        .map_err(|refusal| unanswerable(refusal, media_type))?
+        .map_err(|refusal| unanswerable(refusal, accepted.answer))?
         .into_request();
-    match app.engine.prepare(request, caller, id.as_deref()).await {
-        Ok(ready) if parts.method == Method::GET && !ready.is_query() => {
+    let caller = identity.caller.clone();
+    let ready = match app.engine.prepare(request, caller, id.as_deref()).await {
+        Ok(ready) => ready,
+        Err(refused) => return Ok(only(app, refused.into(), accepted, identity)),
+    };
+    match ready.kind() {
+        OperationType::Mutation if parts.method == Method::GET => {
             Err(wrong_method("a mutation needs POST", "POST"))
         }
-        Ok(ready) => {
+        OperationType::Query | OperationType::Mutation => {
             // Thousands may wait for the desk from here on: with no more than they need.
             drop(parts);
-            Ok(app.engine.execute(ready).await)
+            let answer = app.engine.execute(ready).await;
+            Ok(only(app, answer, accepted, identity))
         }
-        Err(refused) => Ok(Arc::new(refused)),
+        OperationType::Subscription => {
+            let Some(stream_type) = accepted.stream else {
+                return Err(needs_stream());
+            };
+            let Some(admission) = app.listeners.admit(&identity.caller) else {
+                return Err(too_many_streams());
+            };
+            let lasting = Lasting {
+                stream_type,
+                identity,
+                closing: app.listeners.closing(),
+                _admission: Some(admission),
+            };
+            Ok(lasting.respond(ready.subscribe().map(Arc::new).boxed()))
+        }
+    }
+}
+
+/// A single answer, as a stream where the client takes nothing else.
+fn only(app: &App, answer: Arc<Answer>, accepted: Accepted, identity: Identity) -> Response {
+    match (accepted.answer, accepted.stream) {
+        (None, Some(stream_type)) => {
+            let lasting = Lasting {
+                stream_type,
+                identity,
+                closing: app.listeners.closing(),
+                _admission: None,
+            };
+            lasting.respond(stream::once(std::future::ready(answer)).boxed())
+        }
+        (answer_type, _) => shape(answer, answer_type.unwrap_or(MediaType::Json)),
     }
 }
 
@@ -106,7 +149,25 @@ fn not_acceptable() -> Refusal {
     Refusal::new(
         StatusCode::NOT_ACCEPTABLE,
         Code::NotAcceptable,
-        "an answer is application/graphql-response+json or application/json, in UTF-8",
+        "an answer is application/graphql-response+json or application/json, in UTF-8; a stream of them is \
+         text/event-stream, or multipart/mixed with subscriptionSpec=1.0",
+    )
+}
+
+fn needs_stream() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_ACCEPTABLE,
+        Code::NotAcceptable,
+        "a subscription is answered as text/event-stream, as multipart/mixed with subscriptionSpec=1.0, or over a \
+         WebSocket (graphql-transport-ws): accept one of them",
+    )
+}
+
+fn too_many_streams() -> Refusal {
+    Refusal::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        Code::Overloaded,
+        "there are too many sockets and streams of this caller; end one first",
     )
 }
 
@@ -120,43 +181,17 @@ fn wrong_method(message: &str, allow: &'static str) -> Refusal {
 }
 
 /// A request that is well-formed and has no text is answered as one that does not fit the schema is; see [`shape`].
-fn unanswerable(refusal: persisted::Refusal, media_type: MediaType) -> Refusal {
+fn unanswerable(refusal: persisted::Refusal, media_type: Option<MediaType>) -> Refusal {
     let is_well_formed = !matches!(refusal, persisted::Refusal::Malformed(_));
     let status = match media_type {
-        MediaType::Json if is_well_formed => StatusCode::OK,
-        MediaType::Json | MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
+        Some(MediaType::Json) if is_well_formed => StatusCode::OK,
+        Some(MediaType::Json | MediaType::GraphqlResponse) | None => StatusCode::BAD_REQUEST,
     };
     Refusal::new(status, refusal.code(), refusal.message())
 }
 
-/// Who is calling. A token that is there must be good, also where none is needed: a client whose token has expired should
-/// learn that from the first answer.
-fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let Some(header) = all.next() else {
-        return Ok(Caller::Anonymous);
-    };
-    // Of two, something on the way may have looked at the other.
-    let is_only = all.next().is_none();
-    let token = header.to_str().ok().filter(|_| is_only);
-    let token = token.and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme
-            .eq_ignore_ascii_case("bearer")
-            .then_some(token.trim())
-    });
-    tokens.verify(token.unwrap_or_default()).map_err(|error| {
-        let code = match error {
-            TokenError::Expired => Code::TokenExpired,
-            TokenError::NotForUs | TokenError::Invalid => Code::InvalidToken,
-        };
-        Refusal::new(StatusCode::UNAUTHORIZED, code, error.to_string())
-            .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
-    })
-}
-
 /// Answers with the media type and the status that the client understands.
-fn shape(answer: &Answer, media_type: MediaType) -> Response {
+fn shape(answer: Arc<Answer>, media_type: MediaType) -> Response {
     let status = match media_type {
         // Every well-formed request is answered with 200, for the sake of older clients.
         MediaType::Json => StatusCode::OK,
@@ -166,7 +201,10 @@ fn shape(answer: &Answer, media_type: MediaType) -> Response {
             StatusCode::from_u16(PARTIAL_SUCCESS).expect("294 is within what a status can be")
         }
     };
-    let mut response = Response::new(Body::from(answer.json()));
+    let mut response = match Answer::of_one(answer) {
+        Ok(response) => GraphQLResponse::from(response).into_response(),
+        Err(answer) => Response::new(Body::from(answer.json())),
+    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media_type.header());
     if status.as_u16() == PARTIAL_SUCCESS {

@@ -6,7 +6,7 @@
 
 use axum::http::{
     HeaderMap, HeaderName, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
 };
 
 use super::{accept, answer::Refusal};
@@ -39,6 +39,35 @@ pub fn check_get(headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), R
         "a GET needs a header that no page of another site can send: Content-Type: application/json, \
          apollo-require-preflight, or an Accept that names application/graphql-response+json",
     ))
+}
+
+/// Lets a socket be opened by a program, by this server's own pages and by those of allowed sites. A browser asks nobody
+/// before it opens one.
+pub fn check_socket(headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Refusal> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let is_known = origin.to_str().is_ok_and(|origin| {
+        is_own(origin, headers) || allowed.iter().any(|allowed| allowed.is(origin))
+    });
+    if is_known {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::FORBIDDEN,
+        Code::OriginNotAllowed,
+        "pages of this site may not open a socket here; the operator can allow them (--cors-origin)",
+    ))
+}
+
+/// Whether it is the origin that the request itself is sent to, as far as its `Host` says: what is in front of the server
+/// may speak TLS for it.
+fn is_own(origin: &str, headers: &HeaderMap) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    authority
+        .zip(host)
+        .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
 }
 
 /// Has a header that makes a browser ask first.

@@ -33,13 +33,14 @@ impl RequestId {
         let own = headers.get(&HEADER).and_then(|value| value.to_str().ok());
         match own.filter(|id| is_reasonable(id)) {
             Some(id) => Self(id.into()),
-            None => Self(
-                (&*Uuid::now_v7()
-                    .as_hyphenated()
-                    .encode_lower(&mut Uuid::encode_buffer()))
-                    .into(),
-            ),
+            None => Self::mint(),
         }
+    }
+
+    pub fn mint() -> Self {
+        let mut text = Uuid::encode_buffer();
+        let id: &str = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Self(id.into())
     }
 
     pub fn header(&self) -> HeaderValue {
@@ -70,6 +71,11 @@ fn is_reasonable(id: &str) -> bool {
 /// The span of a request. Never its query: that holds what customers typed.
 pub fn span(id: &RequestId, request: &Request) -> Span {
     tracing::info_span!("request", request.id = &**id, http.method = %request.method(), http.path = request.uri().path())
+}
+
+/// The span of an operation of a socket.
+pub fn span_of_operation(id: &RequestId) -> Span {
+    tracing::info_span!("operation", request.id = &**id)
 }
 
 pub fn log_answer(response: &Response, latency: Duration) {

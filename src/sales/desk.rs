@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    Outcome,
     commit::{Blocker, Hints, Made, Settled},
     counter::{Claims, Committing, Counter},
     decide::Request,
@@ -26,7 +27,10 @@ use super::{
     sql::Trust,
     waiting::Waiting,
 };
-use crate::store::Store;
+use crate::{
+    live::{Live, Topic},
+    store::Store,
+};
 
 /// Splits of a batch that ran into a lock it must not wait for: each half may wait [`super::commit::LOCK_TIMEOUT`] again.
 pub const SPLITS_OF_TIMED_OUT_MAX: u32 = 6;
@@ -74,16 +78,18 @@ pub struct Desk {
     pub waiting: Waiting,
     pub hints: Hints,
     committing: Committing,
+    live: Arc<Live>,
 }
 
 impl Desk {
-    pub fn new(limits: Limits, store: Arc<Store>) -> Arc<Self> {
+    pub fn new(limits: Limits, store: Arc<Store>, live: Arc<Live>) -> Arc<Self> {
         let waiting = Waiting::new(&limits, store);
         Arc::new(Self {
             limits,
             waiting,
             hints: Hints::default(),
             committing: Committing::default(),
+            live,
         })
     }
 
@@ -222,7 +228,15 @@ impl Desk {
         tracing::debug!(batch.len = part.len(), "settled a batch of {}", part.len());
         for (mut entry, settled) in part.into_iter().zip(settled) {
             match settled {
-                Settled::Decided(outcome) => entry.decided(outcome),
+                Settled::Decided(outcome) => {
+                    // A new order is watched by nobody yet.
+                    if let (Some(order_id), Outcome::Done(_)) = (entry.command.order_id(), &outcome)
+                    {
+                        let order = Topic::Order(entry.command.event_id, order_id);
+                        self.live.ring(order);
+                    }
+                    entry.decided(outcome);
+                }
                 Settled::Blocked { by, is_new } => {
                     entry.is_doubtful &= !is_new;
                     self.park(entry, by);

@@ -18,6 +18,7 @@ use super::{
     lane::Lane,
     sweep::sweep,
 };
+use crate::live::Live;
 
 /// How often it looks for work.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -29,11 +30,16 @@ const INTERVAL_MAX: Duration = Duration::from_secs(5);
 const VISITS_SLICE: Duration = Duration::from_millis(250);
 
 /// Does its rounds until `closing` is true or nobody is left to make it so.
-pub fn run(runtime: &tokio::runtime::Runtime, mut lane: Lane, mut closing: watch::Receiver<bool>) {
+pub fn run(
+    runtime: &tokio::runtime::Runtime,
+    mut lane: Lane,
+    live: &Live,
+    mut closing: watch::Receiver<bool>,
+) {
     // So that its statements in the log are told from those of sales.
     let _span = tracing::info_span!("upkeep").entered();
     loop {
-        let rounds = AssertUnwindSafe(|| runtime.block_on(rounds(&mut lane, &mut closing)));
+        let rounds = AssertUnwindSafe(|| runtime.block_on(rounds(&mut lane, live, &mut closing)));
         match catch_unwind(rounds) {
             Ok(()) => return,
             // Sales go on without it, so that it must not end the server.
@@ -48,7 +54,7 @@ pub fn run(runtime: &tokio::runtime::Runtime, mut lane: Lane, mut closing: watch
     }
 }
 
-async fn rounds(lane: &mut Lane, closing: &mut watch::Receiver<bool>) {
+async fn rounds(lane: &mut Lane, live: &Live, closing: &mut watch::Receiver<bool>) {
     let mut visits = Visits::default();
     let mut failures: u32 = 0;
     loop {
@@ -57,7 +63,7 @@ async fn rounds(lane: &mut Lane, closing: &mut watch::Receiver<bool>) {
             () = closed(closing) => return,
         };
         let done = match connected {
-            Ok(db) => round(&db, &mut visits).await,
+            Ok(db) => round(&db, &mut visits, live).await,
             Err(fault) => Err(fault.into()),
         };
         let pause = match done {
@@ -90,7 +96,11 @@ async fn rounds(lane: &mut Lane, closing: &mut watch::Receiver<bool>) {
 }
 
 /// Whether there is more to do at once.
-async fn round(db: &sea_orm::DatabaseConnection, visits: &mut Visits) -> Result<bool, Failure> {
+async fn round(
+    db: &sea_orm::DatabaseConnection,
+    visits: &mut Visits,
+    live: &Live,
+) -> Result<bool, Failure> {
     // What fails by itself, as at one row, does not keep the rest from being done.
     let swept = sweep(db).await;
     if is_lost(&swept) {
@@ -100,7 +110,8 @@ async fn round(db: &sea_orm::DatabaseConnection, visits: &mut Visits) -> Result<
     if is_lost(&folded) {
         return folded;
     }
-    let visited = visits.advance(db, Instant::now() + VISITS_SLICE).await?;
+    let until = Instant::now() + VISITS_SLICE;
+    let visited = visits.advance(db, live, until).await?;
     Ok(swept? | folded? | visited)
 }
 

@@ -13,6 +13,7 @@ pub mod postgres;
 pub mod rows;
 pub mod seed;
 pub mod server;
+pub mod socket;
 
 use std::time::{Duration, Instant};
 

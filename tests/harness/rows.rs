@@ -212,3 +212,14 @@ pub async fn count(rows: &DatabaseConnection, sql: &str) -> i64 {
         .unwrap();
     row.unwrap().try_get_by_index(0).unwrap()
 }
+
+/// Ends the connections that listen for what changes at other processes.
+pub async fn end_listeners(rows: &DatabaseConnection) {
+    let ended = count(
+        rows,
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()",
+    )
+    .await;
+    assert!(ended > 0, "somebody listens");
+}

@@ -3,6 +3,7 @@
 mod any;
 mod browsers;
 mod documents;
+mod playground;
 mod raw;
 mod status;
 
@@ -409,29 +410,6 @@ async fn a_request_has_its_clients_id_where_that_is_a_reasonable_one() {
         );
     }
     assert_ne!(send(None).await.request_id(), send(None).await.request_id());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_playground_is_at_the_root() {
-    let database = Database::sqlite().await;
-    let server = Server::start(&database).await;
-    let page = Sender::to(&server)
-        .request(Method::GET, "/")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(page.status(), StatusCode::OK);
-    assert!(
-        page.headers()[CONTENT_TYPE]
-            .to_str()
-            .unwrap()
-            .starts_with("text/html")
-    );
-    let text = page.text().await.unwrap();
-    assert!(
-        text.contains("GraphiQL") && text.contains("/graphql"),
-        "{text}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

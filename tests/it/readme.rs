@@ -307,7 +307,7 @@ fn token_is_good() {
         .unwrap();
     let token = String::from_utf8(output.stdout).unwrap();
     let caller = tokens().verify(token.trim()).unwrap();
-    assert_eq!(caller.customer().unwrap().account().subject, "ada");
+    assert_eq!(caller.caller.customer().unwrap().account().subject, "ada");
 }
 
 fn compose_asks_for_what_it_is_given() {

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::{
+    StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Client, Database, Server, client::tokens, seed};
@@ -66,7 +69,8 @@ on_both_databases! {
         assert!(bad_lines.is_empty(), "{bad_lines:?}");
         // The calls themselves are good ones: only the value was wrong.
         for call in schema.plain_calls(&world) {
-            let answer = call.post(&http, &server).await.json::<Value>().await.unwrap();
+            let (_, text) = call.post(&http, &server).await;
+            let answer: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(answer["errors"], Value::Null, "{}: {}", call.document, call.variables);
         }
     }
@@ -82,7 +86,8 @@ struct Call {
 }
 
 impl Call {
-    async fn post(&self, http: &reqwest::Client, server: &Server) -> reqwest::Response {
+    /// The answer; of a subscription, the first one.
+    async fn post(&self, http: &reqwest::Client, server: &Server) -> (StatusCode, String) {
         let (name, lifetime) = match self.role {
             Role::Customer => ("ada", 60),
             Role::Organizer => ("the hall", 60),
@@ -91,20 +96,31 @@ impl Call {
             .issue(self.role, name, std::time::Duration::from_secs(lifetime))
             .unwrap();
         let body = json!({ "query": self.document, "variables": self.variables }).to_string();
-        http.post(format!("{}/graphql", server.url()))
+        let mut response = http
+            .post(format!("{}/graphql", server.url()))
             .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json, text/event-stream;q=0.5")
             .bearer_auth(token)
             .body(body.replace(SURROGATE, "\\ud800"))
             .send()
             .await
-            .unwrap()
+            .unwrap();
+        let status = response.status();
+        let mut text = String::new();
+        while let Some(more) = response.chunk().await.unwrap() {
+            text.push_str(std::str::from_utf8(&more).unwrap());
+            if let Some((_, event)) = text.split_once("event: next\ndata: ")
+                && let Some((data, _)) = event.split_once("\n\n")
+            {
+                return (status, data.to_owned());
+            }
+        }
+        (status, text)
     }
 
     /// What is wrong with the answer, if something is.
     async fn send(&self, http: &reqwest::Client, server: &Server) -> Option<String> {
-        let response = self.post(http, server).await;
-        let status = response.status();
-        let text = response.text().await.unwrap();
+        let (status, text) = self.post(http, server).await;
         let told = |what: &str| {
             let variables: String = self.variables.to_string().chars().take(300).collect();
             let text: String = text.chars().take(300).collect();
@@ -168,7 +184,7 @@ impl World {
             (_, "ticketTypeId") | ("UpdateTicketTypeInput", "id") => "ticketType",
             (_, "holdId") => "hold",
             (_, "itemIds") => "item",
-            (_, "orderId") | ("order", "id") => "order",
+            (_, "orderId") | ("order" | "orderUpdated", "id") => "order",
             _ => "event",
         };
         self.ids[kind].clone()
@@ -279,7 +295,7 @@ impl Schema {
             passed => format!("({passed})"),
         };
         let field_text = format!("{name}{passed} {selection}");
-        let is_root = parent == "Query" || parent == "Mutation";
+        let is_root = ["Query", "Mutation", "Subscription"].contains(&parent);
         let (before, after) = if is_root {
             ("", "")
         } else {
@@ -293,14 +309,21 @@ impl Schema {
                 variables.insert(id.to_owned(), world.ids[id].clone());
             }
         }
-        let is_mutation = parent == "Mutation" || before.contains("purchase");
-        let operation = if is_mutation { "mutation" } else { "query" };
+        let operation = match parent {
+            "Subscription" => "subscription",
+            "Mutation" => "mutation",
+            _ if before.contains("purchase") => "mutation",
+            _ => "query",
+        };
         let operation = match defined.join(", ") {
             none if none.is_empty() => operation.to_owned(),
             defined => format!("{operation}({defined})"),
         };
         let is_buyers = before.contains("purchase")
-            || matches!((parent, name), ("Viewer", _) | ("Query", "order"))
+            || matches!(
+                (parent, name),
+                ("Viewer" | "Subscription", _) | ("Query", "order")
+            )
             || self.has_key(&field["args"]);
         Call {
             spot: format!("{parent}.{name}({})", path.join(".")),

@@ -12,7 +12,7 @@ use async_graphql::{
     parser::types::ExecutableDocument,
 };
 
-use crate::graphql::{Schema, schema_builder};
+use crate::{config::Switch, graphql::schema::Schema};
 
 /// What is suggested costs time in proportion to the text times the schema's names.
 const SUGGESTIONS_LEN_MAX: usize = 16 * 1024;
@@ -27,10 +27,10 @@ pub struct Judge {
 }
 
 impl Judge {
-    pub fn new() -> Self {
+    pub fn new(federation: Switch) -> Self {
         Self {
-            plain: judging().disable_suggestions().finish(),
-            suggesting: judging().finish(),
+            plain: Schema::judging(federation, EndAfterValidation, false),
+            suggesting: Schema::judging(federation, EndAfterValidation, true),
         }
     }
 
@@ -59,18 +59,10 @@ impl Judge {
     }
 }
 
-fn judging() -> async_graphql::SchemaBuilder<
-    crate::graphql::Query,
-    crate::graphql::Mutation,
-    async_graphql::EmptySubscription,
-> {
-    schema_builder().extension(EndAfterValidation)
-}
-
 /// What a valid document ends with here.
 struct Valid;
 
-struct EndAfterValidation;
+pub struct EndAfterValidation;
 
 impl ExtensionFactory for EndAfterValidation {
     fn create(&self) -> Arc<dyn Extension> {

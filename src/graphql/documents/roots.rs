@@ -18,7 +18,8 @@ use crate::graphql::{answer::Fragments, fault::Code};
 ///
 /// # Errors
 /// `GRAPHQL_VALIDATION_FAILED` where one key stands for different things, which the engine's validation does not see through
-/// fragments; and where a mutation's key is selected several times and a directive decides over one of them.
+/// fragments; where a mutation's key is selected several times and a directive decides over one of them; and where a
+/// subscription has more than one field.
 pub fn merge(
     fragments: &Fragments,
     operation: &mut OperationDefinition,
@@ -32,6 +33,9 @@ pub fn merge(
         is_any_merged: false,
     };
     roots.collect(&operation.selection_set.node)?;
+    if operation.ty == OperationType::Subscription {
+        roots.check_single(operation.selection_set.pos)?;
+    }
     if roots.is_any_merged {
         operation.selection_set.node.items = roots.merged;
     }
@@ -126,6 +130,23 @@ impl<'a> Roots<'a> {
         set.items
             .iter()
             .try_for_each(|selection| self.conditional(selection))
+    }
+
+    /// A subscription has one stream of events (GraphQL, September 2025, section 5.2.4.1, "Single Root Field").
+    fn check_single(&self, pos: Pos) -> Result<(), ServerError> {
+        let mut keys = self.keys.values();
+        let is_single = matches!(
+            (keys.next(), keys.next()),
+            (Some(root), None) if !root.is_conditional && !root.field.name.node.starts_with("__")
+        );
+        if is_single {
+            return Ok(());
+        }
+        Err(refusal_at(
+            Code::GraphqlValidationFailed,
+            "a subscription selects one field at its root, without @skip or @include, and none of introspection".to_owned(),
+            pos,
+        ))
     }
 
     fn see(

@@ -25,6 +25,9 @@ const INTROSPECTED_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "p
 /// The fields that lead into introspection.
 pub const INTROSPECTION_FIELDS: [&str; 2] = ["__schema", "__type"];
 
+/// The field by which a router asks for the schema.
+const SERVICE_FIELD: &str = "_service";
+
 /// What a document turned out to have, beside being small enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
@@ -157,7 +160,9 @@ impl Written {
             match &selection.node {
                 Selection::Field(field) => {
                     self.aliases += u64::from(field.node.alias.is_some());
-                    self.introspects |= INTROSPECTION_FIELDS.contains(&&*field.node.name.node);
+                    let name = &*field.node.name.node;
+                    self.introspects |=
+                        INTROSPECTION_FIELDS.contains(&name) || name == SERVICE_FIELD;
                     self.selection_set(&field.node.selection_set.node);
                 }
                 Selection::InlineFragment(inline) => {

@@ -22,6 +22,7 @@ use crate::{
     entity::ticket,
     fault::Step,
     ids::EventId,
+    live::{Live, Topic},
     sales::{
         commit::{Keep, Transaction, cancellation_of},
         failure::{Cause, Failure},
@@ -88,6 +89,7 @@ impl Visits {
     pub async fn advance(
         &mut self,
         db: &DatabaseConnection,
+        live: &Live,
         until: Instant,
     ) -> Result<bool, Failure> {
         let mut events = events(db).await?;
@@ -105,6 +107,7 @@ impl Visits {
                 if walk.step(db, event_id).await? == Progress::Over {
                     over.push(event_id);
                 }
+                live.ring(Topic::OrdersOf(event_id));
                 if Instant::now() >= until {
                     return Ok(true);
                 }

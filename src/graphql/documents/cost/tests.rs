@@ -2,7 +2,10 @@ use async_graphql::{Variables, parser::parse_query};
 use serde_json::json;
 
 use super::*;
-use crate::graphql::sdl;
+use crate::{
+    config::Switch,
+    graphql::{documents::judge::EndAfterValidation, schema::Schema, sdl},
+};
 
 fn cost(types: &Types, text: &str, variables: serde_json::Value) -> u64 {
     let document = parse_query(text).unwrap();
@@ -72,7 +75,8 @@ fn variables_count_as_what_they_are() {
 
 #[test]
 fn what_has_a_weight_is_in_the_schema() {
-    let types = Types::read(&sdl());
+    let schema = Schema::judging(Switch::On, EndAfterValidation, false);
+    let types = Types::read(&schema.sdl());
     for (of_type, field, weight) in WEIGHTS {
         let field = types.field(of_type, field).expect("the field is there");
         if let Weight::Each([argument, ..]) = weight {

@@ -1,0 +1,98 @@
+//! Who listens: open sockets and streams, how many of them a caller may have, and how they end with the server.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::auth::{Account, Caller};
+
+/// Every socket and stream of this process.
+#[derive(Clone)]
+pub struct Listeners(Arc<Inner>);
+
+struct Inner {
+    by_account: Mutex<HashMap<Account, usize>>,
+    per_caller_max: usize,
+    /// Sockets, which HTTP knows nothing more of.
+    sockets: TaskTracker,
+    closing: CancellationToken,
+}
+
+/// A place among the listeners, as long as it is kept.
+pub struct Admission {
+    listeners: Listeners,
+    account: Option<Account>,
+}
+
+impl Listeners {
+    pub fn new(per_caller_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            by_account: Mutex::default(),
+            per_caller_max,
+            sockets: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// None when the caller has all the sockets and streams that one may have. Who has no token is bounded by connections
+    /// alone: there is nothing to tell one from another by.
+    pub fn admit(&self, caller: &Caller) -> Option<Admission> {
+        let account = caller.account().cloned();
+        if let Some(account) = &account {
+            let mut by_account = self.by_account();
+            let len = by_account.entry(account.clone()).or_default();
+            if *len >= self.0.per_caller_max {
+                return None;
+            }
+            *len += 1;
+        }
+        Some(Admission {
+            listeners: self.clone(),
+            account,
+        })
+    }
+
+    /// Whatever listens ends.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+        self.0.sockets.close();
+    }
+
+    pub fn closing(&self) -> CancellationToken {
+        self.0.closing.clone()
+    }
+
+    /// A socket's task, whose end [`Self::ended`] waits for.
+    pub fn track<F: Future>(&self, socket: F) -> impl Future<Output = F::Output> + use<F> {
+        self.0.sockets.track_future(socket)
+    }
+
+    /// When every socket has ended, after [`Self::close`].
+    pub async fn ended(&self) {
+        self.0.sockets.wait().await;
+    }
+
+    fn by_account(&self) -> MutexGuard<'_, HashMap<Account, usize>> {
+        // Each change is whole in itself.
+        self.0
+            .by_account
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(account) = self.account.take()
+            && let Entry::Occupied(mut entry) = self.listeners.by_account().entry(account)
+        {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+}

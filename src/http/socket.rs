@@ -1,0 +1,351 @@
+//! GraphQL over WebSocket: operations of one client, side by side, over one connection.
+//!
+//! One task for each socket: it hears, and it tells. While the client does not take what it is told, nothing more is made
+//! for it, so that nothing queues up here; a client that takes nothing for too long is cut off.
+//!
+//! async-graphql-axum's own socket closes with codes of its own where the protocol has one; what the protocol says is in
+//! [`protocol`].
+
+mod operation;
+mod protocol;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{
+        FromRequestParts,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{StatusCode, header::SEC_WEBSOCKET_PROTOCOL, request::Parts},
+    response::Response,
+};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{AbortHandle, Abortable, BoxStream, SelectAll, SplitSink, SplitStream},
+};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+use self::{
+    operation::{Event, Told},
+    protocol::{Close, Heard, SUBPROTOCOL},
+};
+use super::{
+    App, answer::Refusal, connections::Seat, identity, listeners::Admission, origin, params::Params,
+};
+use crate::{auth::Identity, graphql::fault};
+
+/// From the socket's beginning to `connection_init`.
+const INIT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How often a client is asked for a sign of life, so that nothing on the way forgets the connection.
+const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// A client that gave no sign for so long is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+
+/// How long a client may take to take a message.
+const SEND_MAX: Duration = Duration::from_secs(10);
+
+/// How long the other side may take to answer a close.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// What is read and written at once. Thousands of sockets do nothing most of the time.
+const BUFFER_LEN: usize = 4 * 1024;
+
+/// Whether a request asks for a socket.
+pub fn is_wanted(parts: &Parts) -> bool {
+    let upgrade = parts.headers.get(axum::http::header::UPGRADE);
+    upgrade.is_some_and(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Opens a socket.
+///
+/// # Errors
+/// Why it is not opened: the client learns no more than the status, as browsers are.
+pub async fn open(app: &Arc<App>, mut parts: Parts) -> Result<Response, Refusal> {
+    origin::check_socket(&parts.headers, &app.config.cors_origins)?;
+    let identity = identity::of_headers(&app.tokens, &parts.headers)?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| Refusal::bad_request("this is no request for a WebSocket"))?;
+    let mut requested = upgrade.requested_protocols();
+    if !requested.any(|protocol| protocol == SUBPROTOCOL) {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            fault::Code::BadRequest,
+            format!("a socket here speaks {SUBPROTOCOL}: name it in {SEC_WEBSOCKET_PROTOCOL}"),
+        ));
+    }
+    drop(requested);
+    let app = Arc::clone(app);
+    let listeners = app.listeners.clone();
+    // The connection counts as one as long as the socket is open.
+    let seat = parts.extensions.remove::<Seat>();
+    Ok(upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(BUFFER_LEN)
+        .write_buffer_size(0)
+        .max_message_size(app.config.body_len)
+        .max_frame_size(app.config.body_len)
+        .on_upgrade(move |socket| {
+            listeners.track(async move {
+                serve(socket, app, identity).await;
+                drop(seat);
+            })
+        }))
+}
+
+async fn serve(socket: WebSocket, app: Arc<App>, of_headers: Identity) {
+    let (sink, heard) = socket.split();
+    let mut session = Session {
+        app,
+        sink,
+        heard,
+        of_headers,
+        present: None,
+        operations: SelectAll::new(),
+        running: HashMap::new(),
+    };
+    let Err(end) = session.run().await;
+    if let End::Close(close) = end {
+        session.close(close).await;
+    }
+}
+
+/// How a socket ends.
+enum End {
+    Close(Close),
+    /// There is nobody to say anything to.
+    Gone,
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
+
+struct Session {
+    app: Arc<App>,
+    sink: SplitSink<WebSocket, Message>,
+    heard: SplitStream<WebSocket>,
+    /// Who opened the socket, by the request's headers, which a browser's page cannot set.
+    of_headers: Identity,
+    /// Who is there, once the connection is acknowledged.
+    present: Option<Present>,
+    operations: SelectAll<Abortable<BoxStream<'static, Event>>>,
+    running: HashMap<String, Running>,
+}
+
+struct Present {
+    identity: Identity,
+    _admission: Admission,
+}
+
+struct Running {
+    abort: AbortHandle,
+    /// Of this id there may have been one before that is not quite gone.
+    number: u64,
+    is_answering: operation::Answering,
+}
+
+enum Never {}
+
+impl Session {
+    async fn run(&mut self) -> Result<Never, End> {
+        let begin = Instant::now();
+        let closing = self.app.listeners.closing();
+        let mut pings = interval_at(begin + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_sign = begin;
+        loop {
+            let is_closing = closing.is_cancelled();
+            if is_closing && !self.is_answering() {
+                return Err(Close::new(protocol::Code::Restart, "Service restart").into());
+            }
+            tokio::select! {
+                message = self.heard.next() => {
+                    last_sign = Instant::now();
+                    self.hear(message).await?;
+                }
+                Some(event) = self.operations.next() => self.tell(event).await?,
+                () = sleep_until(begin + INIT_WAIT_MAX), if self.present.is_none() => {
+                    return Err(Close::init_timeout().into());
+                }
+                () = expiry(self.present.as_ref()) => {
+                    return Err(Close::new(protocol::Code::Forbidden, "Forbidden: the token has expired").into());
+                }
+                _ = pings.tick() => {
+                    if last_sign.elapsed() > SILENCE_MAX {
+                        return Err(End::Gone);
+                    }
+                    self.send(Message::Ping(axum::body::Bytes::new())).await?;
+                }
+                () = closing.cancelled(), if !is_closing => {}
+            }
+        }
+    }
+
+    /// Whether a query or a mutation is being answered: its client should hear what becomes of it.
+    fn is_answering(&self) -> bool {
+        self.running
+            .values()
+            .any(|running| running.is_answering.get())
+    }
+
+    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Binary(_))) => {
+                return Err(Close::new(
+                    protocol::Code::BadRequest,
+                    "Invalid message: text is spoken here",
+                )
+                .into());
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+            Some(Err(error)) => return Err(end_of(error)),
+        };
+        match protocol::read(&text)? {
+            Heard::Init(_) if self.present.is_some() => Err(Close::too_many_inits().into()),
+            Heard::Init(payload) => {
+                self.present = Some(self.admit(&payload)?);
+                self.send(protocol::ack().into()).await
+            }
+            Heard::Ping(payload) => self.send(protocol::pong(payload).into()).await,
+            Heard::Pong => Ok(()),
+            Heard::Subscribe { id, params } => self.begin(id, *params).await,
+            Heard::Complete { id } => {
+                if let Some(running) = self.running.remove(&id) {
+                    running.abort.abort();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn admit(&self, payload: &serde_json::Map<String, serde_json::Value>) -> Result<Present, End> {
+        let identity = identity::of_payload(&self.app.tokens, payload)
+            .map_err(|_| Close::forbidden())?
+            .unwrap_or_else(|| self.of_headers.clone());
+        let admission = self.app.listeners.admit(&identity.caller).ok_or_else(|| {
+            Close::new(
+                protocol::Code::TryLater,
+                "There are too many sockets of this caller",
+            )
+        })?;
+        Ok(Present {
+            identity,
+            _admission: admission,
+        })
+    }
+
+    async fn begin(&mut self, id: String, params: Params) -> Result<(), End> {
+        let Some(present) = &self.present else {
+            return Err(Close::unauthorized().into());
+        };
+        if self.running.contains_key(&id) {
+            return Err(Close::subscriber_exists(&id).into());
+        }
+        let max = self.app.config.operations_per_socket.get();
+        if self.running.len() >= max {
+            let errors = operation::too_many(max);
+            return self.send(protocol::error(&id, &errors).into()).await;
+        }
+        if self.app.listeners.closing().is_cancelled() {
+            // The client asks again when it is connected again.
+            return Ok(());
+        }
+        let caller = present.identity.caller.clone();
+        let (number, is_answering) = operation::numbered();
+        let events = operation::events(Arc::clone(&self.app), caller, params, is_answering.clone());
+        let of_id = id.clone();
+        let events = events.map(move |told| Event {
+            id: of_id.clone(),
+            number,
+            told,
+        });
+        let (abort, registration) = AbortHandle::new_pair();
+        self.operations
+            .push(Abortable::new(events.boxed(), registration));
+        self.running.insert(
+            id,
+            Running {
+                abort,
+                number,
+                is_answering,
+            },
+        );
+        Ok(())
+    }
+
+    async fn tell(&mut self, event: Event) -> Result<(), End> {
+        let Event { id, number, told } = event;
+        if self
+            .running
+            .get(&id)
+            .is_none_or(|running| running.number != number)
+        {
+            // The client has had enough of it.
+            return Ok(());
+        }
+        let text = match &told {
+            Told::Next(json) => protocol::next(&id, json),
+            Told::Error(errors) => protocol::error(&id, errors),
+            Told::Complete => protocol::complete(&id),
+        };
+        match told {
+            Told::Next(_) => {}
+            Told::Error(_) | Told::Complete => {
+                if let Some(running) = self.running.remove(&id) {
+                    running.abort.abort();
+                }
+            }
+        }
+        self.send(text.into()).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        match timeout(SEND_MAX, self.sink.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(Close::new(protocol::Code::TryLater, "Messages are not taken").into()),
+        }
+    }
+
+    /// Says why, and waits for the other side to have heard it.
+    async fn close(mut self, close: Close) {
+        self.operations.clear();
+        let frame = CloseFrame {
+            code: close.code.number(),
+            reason: close.reason.into(),
+        };
+        let closing = async {
+            let sent = self.sink.send(Message::Close(Some(frame))).await;
+            while sent.is_ok() && matches!(self.heard.next().await, Some(Ok(_))) {}
+        };
+        // Either way the connection is dropped.
+        let _ = timeout(CLOSE_MAX, closing).await;
+    }
+}
+
+/// Waits until who is there is so no longer.
+async fn expiry(present: Option<&Present>) {
+    match present {
+        Some(present) => identity::expiry(&present.identity).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn end_of(error: axum::Error) -> End {
+    let is_too_large = error
+        .into_inner()
+        .downcast_ref::<tungstenite::Error>()
+        .is_some_and(|error| matches!(error, tungstenite::Error::Capacity(_)));
+    if is_too_large {
+        Close::new(protocol::Code::TooLarge, "Message too large").into()
+    } else {
+        End::Gone
+    }
+}
