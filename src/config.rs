@@ -224,7 +224,7 @@ pub struct HttpConfig {
         long,
         env = "ROWLOCK_OPERATIONS_PER_SOCKET",
         value_name = "N",
-        default_value = "100"
+        default_value = "25"
     )]
     pub operations_per_socket: NonZeroUsize,
 

@@ -19,6 +19,7 @@
 
 pub mod audit;
 pub mod auth;
+mod by_itself;
 pub mod catalogue;
 pub mod config;
 mod counts;

@@ -4,7 +4,7 @@
 //! connection was or a queue was full, is made good by hearing that anything may have changed, or by looking every now
 //! and then.
 //!
-//! PostgreSQL carries the hints (`NOTIFY`), sent after the commit and on a connection of its own: inside of a sale it would
+//! PostgreSQL carries the hints (`NOTIFY`), sent after the commit and on the connection that listens: inside of a sale it would
 //! take a lock that the whole database shares.
 
 use std::{
@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement, sqlx::postgres::PgListener};
+use sea_orm::{
+    DbBackend,
+    sqlx::{self, postgres::PgListener},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
@@ -43,6 +46,9 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Between two attempts to listen.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Of many who are told at once each waits for as many of these as there are before them: all of them read then.
+const PACE: Duration = Duration::from_millis(1);
+
 /// What may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -53,8 +59,17 @@ pub enum Topic {
 
 /// The watches of this process, and the way to those of others.
 pub struct Live {
-    orders: Mutex<HashMap<EventId, HashMap<OrderId, watch::Sender<()>>>>,
+    orders: Mutex<Orders>,
     outbox: mpsc::Sender<Topic>,
+}
+
+type Orders = HashMap<EventId, HashMap<OrderId, Watched>>;
+
+/// An order that somebody watches.
+struct Watched {
+    /// How long to wait before reading, told with each change.
+    changed: watch::Sender<Duration>,
+    watches: usize,
 }
 
 /// A watch of one order.
@@ -62,7 +77,7 @@ pub struct OrderWatch {
     live: Arc<Live>,
     event_id: EventId,
     order_id: OrderId,
-    changed: watch::Receiver<()>,
+    changed: watch::Receiver<Duration>,
 }
 
 impl Live {
@@ -86,14 +101,16 @@ impl Live {
     pub fn watch_order(self: &Arc<Self>, event_id: EventId, order_id: OrderId) -> OrderWatch {
         let mut orders = self.orders();
         let of_event = orders.entry(event_id).or_default();
-        let sender = of_event
-            .entry(order_id)
-            .or_insert_with(|| watch::Sender::new(()));
+        let watched = of_event.entry(order_id).or_insert_with(|| Watched {
+            changed: watch::Sender::new(Duration::ZERO),
+            watches: 0,
+        });
+        watched.watches += 1;
         OrderWatch {
             live: Arc::clone(self),
             event_id,
             order_id,
-            changed: sender.subscribe(),
+            changed: watched.changed.subscribe(),
         }
     }
 
@@ -101,25 +118,20 @@ impl Live {
         let orders = self.orders();
         match topic {
             Topic::Order(event_id, order_id) => {
-                if let Some(order) = orders.get(&event_id).and_then(|of| of.get(&order_id)) {
-                    order.send_replace(());
-                }
+                tell(orders.get(&event_id).and_then(|of| of.get(&order_id)));
             }
             Topic::OrdersOf(event_id) => {
-                let of_event = orders.get(&event_id).into_iter().flat_map(HashMap::values);
-                of_event.for_each(|order| order.send_replace(()));
+                tell(orders.get(&event_id).into_iter().flat_map(HashMap::values));
             }
         }
     }
 
     /// Anything may have changed.
     fn ring_all(&self) {
-        for order in self.orders().values().flat_map(HashMap::values) {
-            order.send_replace(());
-        }
+        tell(self.orders().values().flat_map(HashMap::values));
     }
 
-    fn orders(&self) -> MutexGuard<'_, HashMap<EventId, HashMap<OrderId, watch::Sender<()>>>> {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
         // Each change is whole in itself.
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,21 +149,21 @@ impl Live {
             return;
         }
         tokio::select! {
-            () = self.listen(&store) => {}
-            () = send(&store, &mut hints) => {}
+            () = self.pass_on(&store, &mut hints) => {}
             _ = closing.wait_for(|is_closing| *is_closing) => {}
         }
     }
 
-    async fn listen(&self, store: &Store) {
-        let mut has_failed = false;
+    async fn pass_on(&self, store: &Store, hints: &mut mpsc::Receiver<Topic>) {
+        let (mut has_failed, mut unsent) = (false, Vec::new());
         loop {
-            match self.listen_once(store, &mut has_failed).await {
+            let passed_on = self.pass_on_once(store, hints, &mut unsent, &mut has_failed);
+            match passed_on.await {
                 Ok(()) => {}
                 // Once for an outage.
                 Err(error) if !has_failed => {
                     has_failed = true;
-                    tracing::warn!(%error, "listening for changes at other processes failed; it is tried again");
+                    tracing::warn!(%error, "no word of changes from other processes, nor to them; it is tried again");
                 }
                 Err(_) => {}
             }
@@ -159,69 +171,88 @@ impl Live {
         }
     }
 
-    /// Listens until the connection is lost.
-    async fn listen_once(&self, store: &Store, has_failed: &mut bool) -> Result<(), ListenError> {
-        let mut listener = within(store.listen(CHANNEL)).await?;
+    /// Passes hints on until the connection is lost. What is being sent then is sent again.
+    async fn pass_on_once(
+        &self,
+        store: &Store,
+        hints: &mut mpsc::Receiver<Topic>,
+        unsent: &mut Vec<Topic>,
+        has_failed: &mut bool,
+    ) -> Result<(), LinkError> {
+        let mut link = within(store.listen(CHANNEL)).await?;
+        let own = within(backend(&mut link)).await?;
         if std::mem::take(has_failed) {
-            tracing::info!("listening for changes at other processes again");
+            tracing::info!("word of changes from other processes again, and to them");
         }
         // Whatever happened before this was heard by nobody.
         self.ring_all();
+        within(send(&mut link, unsent)).await?;
         loop {
-            match timeout(SILENCE_MAX, listener.try_recv()).await {
-                Ok(Ok(Some(hint))) => {
-                    if let Some(topic) = Topic::read(hint.payload()) {
-                        self.ring_here(topic);
+            tokio::select! {
+                heard = timeout(SILENCE_MAX, link.try_recv()) => match heard {
+                    Ok(Ok(Some(hint))) => {
+                        // Whoever is here was told before.
+                        let is_others = hint.process_id() != own;
+                        if let Some(topic) = Topic::read(hint.payload()).filter(|_| is_others) {
+                            self.ring_here(topic);
+                        }
                     }
+                    Ok(Ok(None)) => return Ok(()),
+                    Ok(Err(error)) => return Err(error.into()),
+                    Err(_) => drop(within(backend(&mut link)).await?),
+                },
+                len = hints.recv_many(unsent, SENT_AT_ONCE_MAX) => {
+                    if len == 0 {
+                        // Nobody is left who could send any.
+                        return std::future::pending().await;
+                    }
+                    within(send(&mut link, unsent)).await?;
                 }
-                Ok(Ok(None)) => return Ok(()),
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => within(is_alive(&mut listener)).await?,
             }
         }
     }
 }
 
+/// Tells all of these.
+fn tell<'a>(all: impl IntoIterator<Item = &'a Watched>) {
+    for (before, watched) in (0_u32..).zip(all) {
+        watched.changed.send_replace(PACE * before);
+    }
+}
+
 /// Why nothing can be heard.
 #[derive(Debug, thiserror::Error)]
-enum ListenError {
+enum LinkError {
     #[error(transparent)]
-    Database(#[from] sea_orm::sqlx::Error),
+    Database(#[from] sqlx::Error),
     #[error("no answer within {WAIT_MAX:?}")]
     Silence,
 }
 
-async fn within<T>(
-    answer: impl Future<Output = Result<T, sea_orm::sqlx::Error>>,
-) -> Result<T, ListenError> {
+async fn within<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LinkError> {
     Ok(timeout(WAIT_MAX, answer)
         .await
-        .map_err(|_| ListenError::Silence)??)
+        .map_err(|_| LinkError::Silence)??)
 }
 
-async fn is_alive(listener: &mut PgListener) -> Result<(), sea_orm::sqlx::Error> {
-    sea_orm::sqlx::query("SELECT 1").execute(listener).await?;
+/// The number by which PostgreSQL knows this connection: from its hints, and a sign that it lives.
+async fn backend(link: &mut PgListener) -> Result<u32, sqlx::Error> {
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(link)
+        .await?;
+    Ok(pid.cast_unsigned())
+}
+
+/// Sends all of these, which are none then.
+async fn send(link: &mut PgListener, unsent: &mut Vec<Topic>) -> Result<(), sqlx::Error> {
+    let hints: Vec<String> = unsent.iter().map(|topic| topic.write()).collect();
+    sqlx::query("SELECT pg_notify($1, hint) FROM unnest($2::text[]) AS hint")
+        .bind(CHANNEL)
+        .bind(hints)
+        .execute(link)
+        .await?;
+    unsent.clear();
     Ok(())
-}
-
-/// Sends hints to other processes; what cannot be sent is lost.
-async fn send(store: &Store, hints: &mut mpsc::Receiver<Topic>) {
-    let mut some = Vec::new();
-    while hints.recv_many(&mut some, SENT_AT_ONCE_MAX).await > 0 {
-        let texts = some.drain(..).map(|topic| topic.write().into()).collect();
-        let statement = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT pg_notify($1, hint) FROM unnest($2::text[]) AS hint",
-            [
-                CHANNEL.into(),
-                sea_orm::Value::Array(sea_orm::sea_query::ArrayType::String, Some(Box::new(texts))),
-            ],
-        );
-        let sent = timeout(WAIT_MAX, store.writer().execute_raw(statement)).await;
-        if let Ok(Err(error)) = sent {
-            tracing::debug!(%error, "hints for other processes are lost");
-        }
-    }
 }
 
 impl Topic {
@@ -247,23 +278,27 @@ impl OrderWatch {
     pub async fn changed(&mut self) {
         // Its sender lives as long as there is a watch.
         let _ = self.changed.changed().await;
+        let wait = *self.changed.borrow_and_update();
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
     }
 }
 
 impl Drop for OrderWatch {
     fn drop(&mut self) {
         let mut orders = self.live.orders();
-        if let Some(of_event) = orders.get_mut(&self.event_id) {
-            // This watch is still counted.
-            if of_event
-                .get(&self.order_id)
-                .is_some_and(|order| order.receiver_count() <= 1)
-            {
+        let Some(of_event) = orders.get_mut(&self.event_id) else {
+            return;
+        };
+        if let Some(watched) = of_event.get_mut(&self.order_id) {
+            watched.watches -= 1;
+            if watched.watches == 0 {
                 of_event.remove(&self.order_id);
             }
-            if of_event.is_empty() {
-                orders.remove(&self.event_id);
-            }
+        }
+        if of_event.is_empty() {
+            orders.remove(&self.event_id);
         }
     }
 }

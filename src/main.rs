@@ -395,7 +395,10 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
         domain,
         tokens: Arc::new(tokens),
         persisted: Arc::new(persisted),
-        listeners: Listeners::new(config.http.listeners_per_caller.get()),
+        listeners: Listeners::new(
+            config.http.connections.get(),
+            config.http.listeners_per_caller.get(),
+        ),
         config: config.http.clone(),
     })
 }

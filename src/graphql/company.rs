@@ -16,6 +16,8 @@ use futures_util::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::by_itself::by_itself;
+
 /// Executions for the same question that run at once; who comes meanwhile waits for the next, in company. More would be more
 /// work for the same answers.
 const RUNNING_MAX: usize = 1;
@@ -71,7 +73,9 @@ where
                         all: Arc::clone(&self.0),
                         key,
                     };
-                    let next = run(permits, execution, execute(input)).boxed().shared();
+                    // By itself: one of those who wait must not be able to keep it from the others.
+                    let running = by_itself(run(permits, execution, execute(input)));
+                    let next = running.boxed().shared();
                     asked.next = next.downgrade();
                     (next, None)
                 }
@@ -149,7 +153,7 @@ mod tests {
         let asking = (0..100).map(|_| company.ask("same", (), |()| counter.clone().execute()));
         let answers = join_all(asking).await;
         assert_eq!(answers.len(), 100);
-        assert_eq!(counter.0.load(Ordering::SeqCst), RUNNING_MAX + 1);
+        assert!(counter.0.load(Ordering::SeqCst) <= RUNNING_MAX + 1);
         assert!(lock(&company.0).is_empty());
     }
 
@@ -173,6 +177,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_stops_waiting_without_hanging_up_keeps_nobody() {
+        let (company, counter) = (Company::default(), Counter::default());
+        let mut stopped = Box::pin(company.ask("same", (), |()| counter.clone().execute()));
+        while counter.0.load(Ordering::SeqCst) == 0 {
+            assert!((&mut stopped).now_or_never().is_none());
+            yield_now().await;
+        }
+        let (number, _) = company
+            .ask("same", (), |()| counter.clone().execute())
+            .await;
+        assert_eq!(number, 1);
+        assert_eq!(stopped.await.0, 0);
+    }
+
+    #[tokio::test]
     async fn different_questions_have_different_answers() {
         let company = Company::default();
         let asking = (0..20).map(|n| company.ask(n % 4, n % 4, |n| async move { n }));
@@ -190,8 +209,13 @@ mod tests {
         for asked in &mut asking {
             assert!(asked.now_or_never().is_none());
         }
+        while counter.0.load(Ordering::SeqCst) == 0 {
+            yield_now().await;
+        }
         drop(asking);
-        assert!(lock(&company.0).is_empty());
+        while !lock(&company.0).is_empty() {
+            yield_now().await;
+        }
         company
             .ask("same", (), |()| counter.clone().execute())
             .await;

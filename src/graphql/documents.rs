@@ -168,6 +168,9 @@ impl Documents {
         let document = self.find(&request.query).await?;
         let name = request.operation_name.as_deref();
         let operation = document.operation(name).map_err(|error| vec![error])?;
+        // Whatever else was sent would be kept as long as a subscription is.
+        operation.retain_declared(&mut request.variables);
+        request.extensions.clear();
         request
             .variables
             .values_mut()
@@ -398,6 +401,11 @@ impl Document {
 }
 
 impl Operation {
+    fn retain_declared(&self, variables: &mut Variables) {
+        let declared = &self.definition.node.variable_definitions;
+        variables.retain(|name, _| declared.iter().any(|one| one.node.name.node == *name));
+    }
+
     /// The engine knows a variable's default at an argument, and not at `@skip` and `@include`.
     fn add_defaults(&self, variables: &mut Variables) {
         for definition in &self.definition.node.variable_definitions {

@@ -2,13 +2,14 @@
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use async_graphql::{Request, Response, Value, parser::types::OperationType};
-use futures_util::{FutureExt, Stream, StreamExt};
-use tokio::time::Instant;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     schema::Schema,
     types::Types,
 };
-use crate::{auth::Caller, config::QueryConfig};
+use crate::{auth::Caller, by_itself::by_itself, config::QueryConfig};
 
 /// A schema that answers.
 pub struct Engine {
@@ -155,8 +156,28 @@ impl Ready {
 
     /// Executes a subscription: an answer for each of its events. One that cannot begin has one answer, which was not
     /// executed.
-    pub fn subscribe(self) -> impl Stream<Item = Answer> + Send + 'static {
-        self.execution.subscribe()
+    ///
+    /// It is executed by a task of its own, one answer ahead: whoever does not take what they are told must not keep what an
+    /// execution has, such as a connection to the database.
+    pub fn subscribe(self) -> impl Stream<Item = Arc<Answer>> + Send + 'static {
+        let (telling, told) = mpsc::channel(1);
+        let answering = async move {
+            let mut answers = pin!(self.execution.subscribe());
+            while let Some(answer) = answers.next().await {
+                if telling.send(Arc::new(answer)).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let answering = by_itself(answering).boxed();
+        stream::unfold((answering, told), async |(answering, mut told)| {
+            let Some(answer) = told.recv().await else {
+                // A panic of it is ours.
+                answering.await;
+                return None;
+            };
+            Some((answer, (answering, told)))
+        })
     }
 }
 

@@ -29,7 +29,9 @@ const ENTITIES: [&str; 7] = [
 
 /// The schema as a router composes it with others: without what only the router asks, and with the keys.
 pub fn subgraph_sdl() -> String {
-    let mut subgraph = sdl();
+    // Every Relay server has the same. The directive is for the fields of its own declaration, so that an extension would not
+    // do.
+    let mut subgraph = sdl().replace("type PageInfo {", "type PageInfo @shareable {");
     subgraph.push_str(
         "\nextend schema @link(url: \"https://specs.apollo.dev/federation/v2.3\", import: [\"@key\", \"@shareable\"])\n",
     );
@@ -37,8 +39,6 @@ pub fn subgraph_sdl() -> String {
         // Infallible for a string.
         let _ = writeln!(subgraph, "\nextend type {entity} @key(fields: \"id\")");
     }
-    // Every Relay server has the same.
-    subgraph.push_str("\nextend type PageInfo @shareable\n");
     subgraph
 }
 

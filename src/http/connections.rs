@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::worded::Worded;
+use super::{patient::Patient, worded::Worded};
 
 /// From a connection's beginning, or from the last answer on it, to the end of the next request's headers.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -26,6 +26,9 @@ const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A request's line and headers, in bytes; each connection may hold as much. Browsers send some hundred, tokens some
 /// thousand.
 const HEAD_LEN_MAX: usize = 64 * 1024;
+
+/// How long a client may take not a byte of what it is sent.
+const NOTHING_TAKEN_MAX: Duration = Duration::from_secs(15);
 
 /// The system has no more file descriptors, or another passing trouble: wait for some connection to end.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -98,7 +101,7 @@ impl Connections {
             .max_header_size(HEAD_LEN_MAX)
             .max_buf_size(HEAD_LEN_MAX)
             .serve_connection(
-                Worded::new(TokioIo::new(stream)),
+                Worded::new(Patient::new(TokioIo::new(stream), NOTHING_TAKEN_MAX)),
                 AtSeat {
                     routes: TowerToHyperService::new(self.routes.clone()),
                     seat: Seat {

@@ -17,22 +17,21 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use hyper::ext::ReasonPhrase;
 
 use super::{
     App,
     accept::{self, Accepted, MediaType},
     answer::Refusal,
-    identity, origin,
+    identity,
+    listeners::Full,
+    origin,
     params::Params,
     persisted, request_id, socket,
-    stream::Lasting,
+    stream::{self, Lasting},
 };
-use crate::{
-    auth::Identity,
-    graphql::{Answer, fault::Code},
-};
+use crate::graphql::{Answer, fault::Code};
 
 /// What is executed and has errors all the same (GraphQL over HTTP, "Status Codes"). No registered status, but within those
 /// of success, so that whoever does not know it takes it for 200.
@@ -85,7 +84,7 @@ async fn answer(
     let caller = identity.caller.clone();
     let ready = match app.engine.prepare(request, caller, id.as_deref()).await {
         Ok(ready) => ready,
-        Err(refused) => return Ok(only(app, refused.into(), accepted, identity)),
+        Err(refused) => return Ok(only(refused.into(), accepted)),
     };
     match ready.kind() {
         OperationType::Mutation if parts.method == Method::GET => {
@@ -95,38 +94,28 @@ async fn answer(
             // Thousands may wait for the desk from here on: with no more than they need.
             drop(parts);
             let answer = app.engine.execute(ready).await;
-            Ok(only(app, answer, accepted, identity))
+            Ok(only(answer, accepted))
         }
         OperationType::Subscription => {
             let Some(stream_type) = accepted.stream else {
                 return Err(needs_stream());
             };
-            let Some(admission) = app.listeners.admit(&identity.caller) else {
-                return Err(too_many_streams());
-            };
+            let admission = app.listeners.admit(&identity.caller).map_err(too_many)?;
             let lasting = Lasting {
                 stream_type,
                 identity,
                 closing: app.listeners.closing(),
-                _admission: Some(admission),
+                _admission: admission,
             };
-            Ok(lasting.respond(ready.subscribe().map(Arc::new).boxed()))
+            Ok(lasting.respond(ready.subscribe().boxed()))
         }
     }
 }
 
 /// A single answer, as a stream where the client takes nothing else.
-fn only(app: &App, answer: Arc<Answer>, accepted: Accepted, identity: Identity) -> Response {
+fn only(answer: Arc<Answer>, accepted: Accepted) -> Response {
     match (accepted.answer, accepted.stream) {
-        (None, Some(stream_type)) => {
-            let lasting = Lasting {
-                stream_type,
-                identity,
-                closing: app.listeners.closing(),
-                _admission: None,
-            };
-            lasting.respond(stream::once(std::future::ready(answer)).boxed())
-        }
+        (None, Some(stream_type)) => stream::single(stream_type, answer),
         (answer_type, _) => shape(answer, answer_type.unwrap_or(MediaType::Json)),
     }
 }
@@ -163,12 +152,12 @@ fn needs_stream() -> Refusal {
     )
 }
 
-fn too_many_streams() -> Refusal {
-    Refusal::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        Code::Overloaded,
-        "there are too many sockets and streams of this caller; end one first",
-    )
+fn too_many(full: Full) -> Refusal {
+    let status = match full {
+        Full::OfCaller => StatusCode::TOO_MANY_REQUESTS,
+        Full::OfAll => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::new(status, Code::Overloaded, full.to_string())
 }
 
 fn wrong_method(message: &str, allow: &'static str) -> Refusal {

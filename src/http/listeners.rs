@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::auth::{Account, Caller};
@@ -14,6 +15,7 @@ use crate::auth::{Account, Caller};
 pub struct Listeners(Arc<Inner>);
 
 struct Inner {
+    permits: Arc<Semaphore>,
     by_account: Mutex<HashMap<Account, usize>>,
     per_caller_max: usize,
     /// Sockets, which HTTP knows nothing more of.
@@ -25,11 +27,24 @@ struct Inner {
 pub struct Admission {
     listeners: Listeners,
     account: Option<Account>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Why nobody more can listen.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum Full {
+    #[error("there are too many sockets and streams of this caller; end one first")]
+    OfCaller,
+    #[error("there are too many sockets and streams here; try again later")]
+    OfAll,
 }
 
 impl Listeners {
-    pub fn new(per_caller_max: usize) -> Self {
+    /// Of so many connections, a quarter is left for requests: a crowd that listens must not keep buyers out.
+    pub fn new(connections_max: usize, per_caller_max: usize) -> Self {
+        let len_max = connections_max - connections_max / 4;
         Self(Arc::new(Inner {
+            permits: Arc::new(Semaphore::new(len_max)),
             by_account: Mutex::default(),
             per_caller_max,
             sockets: TaskTracker::new(),
@@ -37,21 +52,26 @@ impl Listeners {
         }))
     }
 
-    /// None when the caller has all the sockets and streams that one may have. Who has no token is bounded by connections
-    /// alone: there is nothing to tell one from another by.
-    pub fn admit(&self, caller: &Caller) -> Option<Admission> {
+    /// Who has no token has no bound of their own: there is nothing to tell one from another by.
+    ///
+    /// # Errors
+    /// When the caller has all that one may have, or there are as many as can be.
+    pub fn admit(&self, caller: &Caller) -> Result<Admission, Full> {
+        let permits = Arc::clone(&self.0.permits);
+        let permit = permits.try_acquire_owned().map_err(|_| Full::OfAll)?;
         let account = caller.account().cloned();
         if let Some(account) = &account {
             let mut by_account = self.by_account();
             let len = by_account.entry(account.clone()).or_default();
             if *len >= self.0.per_caller_max {
-                return None;
+                return Err(Full::OfCaller);
             }
             *len += 1;
         }
-        Some(Admission {
+        Ok(Admission {
             listeners: self.clone(),
             account,
+            _permit: permit,
         })
     }
 

@@ -25,9 +25,9 @@ use super::answer::Refusal;
 use crate::graphql::fault::Code;
 
 /// GraphiQL's page and its assets, by their paths here; the assets compressed. Empty where they were not built.
-const GRAPHIQL: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/playground.rs"));
+static GRAPHIQL: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/playground.rs"));
 
-const PLAIN: [(&str, &[u8]); 3] = [
+static PLAIN: [(&str, &[u8]); 3] = [
     ("/plain", include_bytes!("playground/plain.html")),
     ("/plain.css", include_bytes!("playground/plain.css")),
     ("/plain.js", include_bytes!("playground/plain.js")),

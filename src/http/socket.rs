@@ -1,7 +1,8 @@
 //! GraphQL over WebSocket: operations of one client, side by side, over one connection.
 //!
-//! One task for each socket: it hears, and it tells. While the client does not take what it is told, nothing more is made
-//! for it, so that nothing queues up here; a client that takes nothing for too long is cut off.
+//! One task for each socket hears and tells; each operation is executed by one of its own, at most an answer ahead. So
+//! nothing queues up for a client that does not take what it is told, and it keeps nothing that others wait for; one that
+//! takes nothing for too long is cut off.
 //!
 //! async-graphql-axum's own socket closes with codes of its own where the protocol has one; what the protocol says is in
 //! [`protocol`].
@@ -48,6 +49,10 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 
 /// How long the other side may take to answer a close.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// What the messages of a socket's running operations may hold together, in bytes: in memory they are some ten times as
+/// large.
+const RUNNING_LEN_MAX: usize = 1024 * 1024;
 
 /// What is read and written at once. Thousands of sockets do nothing most of the time.
 const BUFFER_LEN: usize = 4 * 1024;
@@ -105,16 +110,21 @@ async fn serve(socket: WebSocket, app: Arc<App>, of_headers: Identity) {
         present: None,
         operations: SelectAll::new(),
         running: HashMap::new(),
+        ending: None,
     };
     let Err(end) = session.run().await;
-    if let End::Close(close) = end {
-        session.close(close).await;
+    match end {
+        End::Close(close) => session.close(close).await,
+        End::Closed => session.hear_out().await,
+        End::Gone => {}
     }
 }
 
 /// How a socket ends.
 enum End {
     Close(Close),
+    /// The client has closed it.
+    Closed,
     /// There is nobody to say anything to.
     Gone,
 }
@@ -135,6 +145,8 @@ struct Session {
     present: Option<Present>,
     operations: SelectAll<Abortable<BoxStream<'static, Event>>>,
     running: HashMap<String, Running>,
+    /// How the socket ends once nothing is being answered.
+    ending: Option<Close>,
 }
 
 struct Present {
@@ -144,6 +156,8 @@ struct Present {
 
 struct Running {
     abort: AbortHandle,
+    /// Of its message.
+    len: usize,
     /// Of this id there may have been one before that is not quite gone.
     number: u64,
     is_answering: operation::Answering,
@@ -159,9 +173,8 @@ impl Session {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_sign = begin;
         loop {
-            let is_closing = closing.is_cancelled();
-            if is_closing && !self.is_answering() {
-                return Err(Close::new(protocol::Code::Restart, "Service restart").into());
+            if let Some(close) = self.ending.take_if(|_| !is_answering(&self.running)) {
+                return Err(close.into());
             }
             tokio::select! {
                 message = self.heard.next() => {
@@ -172,8 +185,11 @@ impl Session {
                 () = sleep_until(begin + INIT_WAIT_MAX), if self.present.is_none() => {
                     return Err(Close::init_timeout().into());
                 }
-                () = expiry(self.present.as_ref()) => {
-                    return Err(Close::new(protocol::Code::Forbidden, "Forbidden: the token has expired").into());
+                () = expiry(self.present.as_ref()), if self.ending.is_none() => {
+                    self.end(Close::new(protocol::Code::Forbidden, "Forbidden: the token has expired"));
+                }
+                () = closing.cancelled(), if self.ending.is_none() => {
+                    self.end(Close::new(protocol::Code::Restart, "Service restart"));
                 }
                 _ = pings.tick() => {
                     if last_sign.elapsed() > SILENCE_MAX {
@@ -181,16 +197,21 @@ impl Session {
                     }
                     self.send(Message::Ping(axum::body::Bytes::new())).await?;
                 }
-                () = closing.cancelled(), if !is_closing => {}
             }
         }
     }
 
-    /// Whether a query or a mutation is being answered: its client should hear what becomes of it.
-    fn is_answering(&self) -> bool {
-        self.running
-            .values()
-            .any(|running| running.is_answering.get())
+    /// Ends the socket once every query and mutation is answered: its client should hear what becomes of it. Nothing else is
+    /// told any more.
+    fn end(&mut self, close: Close) {
+        self.running.retain(|_, running| {
+            let is_answering = running.is_answering.get();
+            if !is_answering {
+                running.abort.abort();
+            }
+            is_answering
+        });
+        self.ending = Some(close);
     }
 
     async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
@@ -204,7 +225,8 @@ impl Session {
                 .into());
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
-            Some(Ok(Message::Close(_))) | None => return Err(End::Gone),
+            Some(Ok(Message::Close(_))) => return Err(End::Closed),
+            None => return Err(End::Gone),
             Some(Err(error)) => return Err(end_of(error)),
         };
         match protocol::read(&text)? {
@@ -215,7 +237,7 @@ impl Session {
             }
             Heard::Ping(payload) => self.send(protocol::pong(payload).into()).await,
             Heard::Pong => Ok(()),
-            Heard::Subscribe { id, params } => self.begin(id, *params).await,
+            Heard::Subscribe { id, params } => self.begin(id, *params, text.len()).await,
             Heard::Complete { id } => {
                 if let Some(running) = self.running.remove(&id) {
                     running.abort.abort();
@@ -229,11 +251,9 @@ impl Session {
         let identity = identity::of_payload(&self.app.tokens, payload)
             .map_err(|_| Close::forbidden())?
             .unwrap_or_else(|| self.of_headers.clone());
-        let admission = self.app.listeners.admit(&identity.caller).ok_or_else(|| {
-            Close::new(
-                protocol::Code::TryLater,
-                "There are too many sockets of this caller",
-            )
+        let admission = self.app.listeners.admit(&identity.caller);
+        let admission = admission.map_err(|full| {
+            Close::new(protocol::Code::TryLater, format!("Try again later: {full}"))
         })?;
         Ok(Present {
             identity,
@@ -241,21 +261,20 @@ impl Session {
         })
     }
 
-    async fn begin(&mut self, id: String, params: Params) -> Result<(), End> {
+    async fn begin(&mut self, id: String, params: Params, len: usize) -> Result<(), End> {
         let Some(present) = &self.present else {
             return Err(Close::unauthorized().into());
         };
         if self.running.contains_key(&id) {
             return Err(Close::subscriber_exists(&id).into());
         }
-        let max = self.app.config.operations_per_socket.get();
-        if self.running.len() >= max {
-            let errors = operation::too_many(max);
-            return self.send(protocol::error(&id, &errors).into()).await;
-        }
-        if self.app.listeners.closing().is_cancelled() {
+        if self.ending.is_some() {
             // The client asks again when it is connected again.
             return Ok(());
+        }
+        if let Err(refusal) = self.check_room(len) {
+            let errors = operation::overloaded(&refusal);
+            return self.send(protocol::error(&id, &errors).into()).await;
         }
         let caller = present.identity.caller.clone();
         let (number, is_answering) = operation::numbered();
@@ -273,10 +292,30 @@ impl Session {
             id,
             Running {
                 abort,
+                len,
                 number,
                 is_answering,
             },
         );
+        Ok(())
+    }
+
+    /// # Errors
+    /// Why no operation whose message has this length can begin.
+    fn check_room(&self, len: usize) -> Result<(), String> {
+        let max = self.app.config.operations_per_socket.get();
+        if self.running.len() >= max {
+            return Err(format!(
+                "{max} operations run at this socket, which is the most; complete one first"
+            ));
+        }
+        let running: usize = self.running.values().map(|running| running.len).sum();
+        if running > 0 && running + len > RUNNING_LEN_MAX {
+            return Err(format!(
+                "the operations that run at this socket would have more than {RUNNING_LEN_MAX} bytes together; complete one \
+                 first"
+            ));
+        }
         Ok(())
     }
 
@@ -316,18 +355,28 @@ impl Session {
 
     /// Says why, and waits for the other side to have heard it.
     async fn close(mut self, close: Close) {
-        self.operations.clear();
         let frame = CloseFrame {
             code: close.code.number(),
             reason: close.reason.into(),
         };
-        let closing = async {
-            let sent = self.sink.send(Message::Close(Some(frame))).await;
-            while sent.is_ok() && matches!(self.heard.next().await, Some(Ok(_))) {}
-        };
-        // Either way the connection is dropped.
-        let _ = timeout(CLOSE_MAX, closing).await;
+        let sent = timeout(CLOSE_MAX, self.sink.send(Message::Close(Some(frame)))).await;
+        if matches!(sent, Ok(Ok(()))) {
+            self.hear_out().await;
+        }
     }
+
+    /// Waits for the end of the connection, answering the client's close, which is not done before the next reading.
+    async fn hear_out(mut self) {
+        self.operations.clear();
+        let hearing = async { while let Some(Ok(_)) = self.heard.next().await {} };
+        // Either way the connection is dropped.
+        let _ = timeout(CLOSE_MAX, hearing).await;
+    }
+}
+
+/// Whether a query or a mutation is being answered.
+fn is_answering(running: &HashMap<String, Running>) -> bool {
+    running.values().any(|running| running.is_answering.get())
 }
 
 /// Waits until who is there is so no longer.

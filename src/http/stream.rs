@@ -4,7 +4,7 @@
 //!
 //! An event is made when the one before was taken, so that nothing queues up here.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -26,7 +26,7 @@ use super::{
     answer::{self, Refusal},
     identity,
     listeners::Admission,
-    request_id,
+    request_id::{self, RequestId},
 };
 use crate::{
     auth::{Identity, TokenError},
@@ -42,14 +42,28 @@ const BOUNDARY: &[u8] = b"--graphql";
 /// Asks nginx not to gather answers before it hands them on.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// A single answer, for a client that takes nothing but streams: whole, so that nothing can break it off.
+pub fn single(stream_type: StreamType, answer: Arc<Answer>) -> Response {
+    let parts = [Part::Answer(answer), Part::End];
+    let body = match stream_type {
+        StreamType::EventStream => parts.iter().flat_map(event).collect(),
+        StreamType::Multipart => {
+            let parts = parts.iter().map(|part| piece(part, None));
+            let begin = std::iter::once(Bytes::from_static(BOUNDARY));
+            begin.chain(parts).collect::<Vec<_>>()
+        }
+    };
+    response(stream_type, body.concat().into())
+}
+
 /// A response that lasts.
 pub struct Lasting {
     pub stream_type: StreamType,
     /// Whose it is, as long as their token is good.
     pub identity: Identity,
     pub closing: CancellationToken,
-    /// Its place among the listeners; a single answer needs none.
-    pub _admission: Option<Admission>,
+    /// Its place among the listeners.
+    pub _admission: Admission,
 }
 
 /// What is told next.
@@ -62,13 +76,15 @@ enum Part {
     Expired,
     /// The server ends: the client asks another one.
     Closing,
+    /// Something is broken here.
+    Broken,
 }
 
 impl Part {
     fn is_last(&self) -> bool {
         match self {
             Self::Answer(_) | Self::Heartbeat => false,
-            Self::End | Self::Expired | Self::Closing => true,
+            Self::End | Self::Expired | Self::Closing | Self::Broken => true,
         }
     }
 }
@@ -81,39 +97,55 @@ struct BrokenOff;
 impl Lasting {
     pub fn respond(self, answers: BoxStream<'static, Arc<Answer>>) -> Response {
         let stream_type = self.stream_type;
-        let parts = self.parts(answers);
+        let id = request_id::current();
+        let parts = self.parts(answers, id.clone());
         let body = match stream_type {
             StreamType::EventStream => Body::from_stream(parts.map(|part| event(&part))),
             StreamType::Multipart => {
                 let begin = stream::once(std::future::ready(Bytes::from_static(BOUNDARY)));
-                let id = request_id::current();
                 let parts = begin.chain(parts.map(move |part| piece(&part, id.as_deref())));
                 Body::from_stream(parts.map(Ok::<Bytes, Infallible>))
             }
         };
-        let mut response = Response::new(body);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, stream_type.header());
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
-        response
+        response(stream_type, body)
     }
 
     /// The answers, and what else is told, to the end.
-    fn parts(self, answers: BoxStream<'static, Arc<Answer>>) -> impl Stream<Item = Part> + Send {
+    fn parts(
+        self,
+        answers: BoxStream<'static, Arc<Answer>>,
+        id: Option<RequestId>,
+    ) -> impl Stream<Item = Part> + Send {
+        let answers = AssertUnwindSafe(answers).catch_unwind();
+        let answers = answers.map(move |answer| match answer {
+            Ok(answer) => Part::Answer(answer),
+            Err(_) => {
+                tracing::error!(request.id = id.as_deref(), "a subscription panicked");
+                Part::Broken
+            }
+        });
         stream::unfold(Some((self, answers)), async |state| {
             let (lasting, mut answers) = state?;
             let part = tokio::select! {
                 biased;
                 () = lasting.closing.cancelled() => Part::Closing,
                 () = identity::expiry(&lasting.identity) => Part::Expired,
-                answer = answers.next() => answer.map_or(Part::End, Part::Answer),
+                part = answers.next() => part.unwrap_or(Part::End),
                 () = sleep(HEARTBEAT_EVERY) => Part::Heartbeat,
             };
             let next = (!part.is_last()).then_some((lasting, answers));
             Some((part, next))
         })
     }
+}
+
+fn response(stream_type: StreamType, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, stream_type.header());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
 }
 
 /// As a server-sent event. JSON has no line breaks but those that we would write.
@@ -131,7 +163,7 @@ fn event(part: &Part) -> Result<Bytes, BrokenOff> {
         }
         Part::Heartbeat => ":\n\n".into(),
         Part::End => "event: complete\ndata:\n\n".into(),
-        Part::Expired | Part::Closing => return Err(BrokenOff),
+        Part::Expired | Part::Closing | Part::Broken => return Err(BrokenOff),
     })
 }
 
@@ -163,6 +195,7 @@ fn piece(part: &Part, request_id: Option<&str>) -> Bytes {
             );
             put(&[refused(&restart).as_bytes()]);
         }
+        Part::Broken => put(&[refused(&answer::internal()).as_bytes()]),
     }
     if part.is_last() {
         piece.extend(END.as_bytes());

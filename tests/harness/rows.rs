@@ -218,7 +218,7 @@ pub async fn end_listeners(rows: &DatabaseConnection) {
     let ended = count(
         rows,
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = current_database() AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()",
+         WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT pg_backend_pid|SELECT pg_notify)'",
     )
     .await;
     assert!(ended > 0, "somebody listens");

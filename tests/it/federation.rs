@@ -90,6 +90,7 @@ async fn a_router_is_told_the_schema_unless_nobody_is() {
     let database = Database::sqlite().await;
     let printed = Server::command(&["schema", "--federation"]).print();
     assert!(printed.contains("extend type Event @key(fields: \"id\")"));
+    assert!(printed.contains("type PageInfo @shareable {"));
     assert!(!printed.contains("_entities"));
 
     let query = "{ _service { sdl } }";

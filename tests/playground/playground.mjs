@@ -133,7 +133,8 @@ class Graphiql {
   }
 
   async open(url) {
-    await this.page.goto(url);
+    const page = await this.page.goto(url);
+    claim((await page.text()).includes('src="/assets/'), 'GraphiQL is in the server: scripts/playground, and build again');
     await this.query.waitFor();
     await this.page.locator('.graphiql-spinner').waitFor({ state: 'detached' });
   }
@@ -193,8 +194,9 @@ async function writesWithHelp(graphiql) {
 
 async function documents({ page, documentation }) {
   await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
-  await documentation.getByRole('link', { name: 'Query', exact: true }).or(documentation.getByText('Query', { exact: true })).first().click();
+  await documentation.getByText('Query', { exact: true }).click();
   await documentation.getByText('Event', { exact: true }).first().click();
+  await documentation.getByText('A performance with a sales window.').waitFor();
   await documentation.getByText('Where it takes place.').waitFor();
 }
 

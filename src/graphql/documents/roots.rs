@@ -33,10 +33,12 @@ pub fn merge(
         is_any_merged: false,
     };
     roots.collect(&operation.selection_set.node)?;
-    if operation.ty == OperationType::Subscription {
+    let is_subscription = operation.ty == OperationType::Subscription;
+    if is_subscription {
         roots.check_single(operation.selection_set.pos)?;
     }
-    if roots.is_any_merged {
+    // The engine does not look for a subscription's field in fragments.
+    if roots.is_any_merged || is_subscription {
         operation.selection_set.node.items = roots.merged;
     }
     Ok(())

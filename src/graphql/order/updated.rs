@@ -4,10 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Context, ID, Result, Subscription};
 use futures_util::{Stream, stream};
+use sea_orm::{DbErr, RuntimeErr};
 use tokio::time::{sleep, timeout};
 
 use super::Order;
 use crate::{
+    entity::order,
     fault::Fault,
     graphql::{
         caller, domain,
@@ -20,7 +22,10 @@ use crate::{
 };
 
 /// A change that nobody told of is seen after so long: word from another process may be lost.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// How long the database may take to say how an order is.
+const READ_MAX: Duration = Duration::from_secs(5);
 
 /// After a fault of the database.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -110,13 +115,39 @@ impl Told {
         Order::from(order)
     }
 
+    /// The order and its items as they were at one moment: only the order's own row says that all of it is cancelled, and
+    /// it is not so between the two readings.
     async fn read(&self) -> std::result::Result<Option<PlacedOrder>, Fault> {
-        let keys = [self.key];
-        let found = self.sales.orders_by_ids(self.customer_id, &keys).await?;
-        let Some(order) = found.into_iter().next() else {
-            return Ok(None);
+        let reading = async {
+            let keys = [self.key];
+            let mut order = self.order().await?;
+            loop {
+                let Some(before) = order else {
+                    return Ok(None);
+                };
+                let items = self.sales.items_of_orders(&keys).await?;
+                order = self.order().await?;
+                if order.as_ref() == Some(&before) {
+                    return Ok(Some(PlacedOrder {
+                        order: before,
+                        items,
+                    }));
+                }
+            }
         };
-        let items = self.sales.items_of_orders(&keys).await?;
-        Ok(Some(PlacedOrder { order, items }))
+        timeout(READ_MAX, reading).await.unwrap_or_else(|_| {
+            Err(Fault {
+                step: "reading a watched order",
+                source: DbErr::Conn(RuntimeErr::Internal("no answer in time".to_owned())),
+            })
+        })
+    }
+
+    async fn order(&self) -> std::result::Result<Option<order::Model>, Fault> {
+        let found = self
+            .sales
+            .orders_by_ids(self.customer_id, &[self.key])
+            .await?;
+        Ok(found.into_iter().next())
     }
 }

@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use crate::{
     auth::Caller,
+    by_itself::by_itself,
     graphql::{Answer, fault::Code},
     http::{
         App, answer,
@@ -118,7 +119,8 @@ async fn begin(
         }
         OperationType::Query | OperationType::Mutation => {
             answering.set();
-            let answer = app.engine.execute(ready).await;
+            let app = Arc::clone(app);
+            let answer = by_itself(async move { app.engine.execute(ready).await }).await;
             only(told(&answer)).chain(complete()).boxed()
         }
     }
@@ -144,9 +146,7 @@ fn complete() -> impl Stream<Item = Told> {
     stream::once(std::future::ready(Told::Complete))
 }
 
-/// What one is told who has begun too much at once.
-pub fn too_many(max: usize) -> Value {
-    let message =
-        format!("{max} operations run at this socket, which is the most; complete one first");
-    answer::errors(Code::Overloaded, &message, Some(&RequestId::mint()))
+/// What one is told who begins too much at once.
+pub fn overloaded(message: &str) -> Value {
+    answer::errors(Code::Overloaded, message, Some(&RequestId::mint()))
 }

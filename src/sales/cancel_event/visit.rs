@@ -104,10 +104,9 @@ impl Visits {
                     continue;
                 }
                 has_moved = true;
-                if walk.step(db, event_id).await? == Progress::Over {
+                if walk.step(db, live, event_id).await? == Progress::Over {
                     over.push(event_id);
                 }
-                live.ring(Topic::OrdersOf(event_id));
                 if Instant::now() >= until {
                     return Ok(true);
                 }
@@ -137,10 +136,11 @@ impl Walk {
     async fn step(
         &mut self,
         db: &DatabaseConnection,
+        live: &Live,
         event_id: EventId,
     ) -> Result<Progress, Failure> {
         let Some(span) = self.next_span(db, event_id).await? else {
-            return self.turn(db, event_id).await;
+            return self.turn(db, live, event_id).await;
         };
         match settle(db, self.table, span).await {
             Ok(Settled::Done) => self.failures = 0,
@@ -191,11 +191,16 @@ impl Walk {
     async fn turn(
         &mut self,
         db: &DatabaseConnection,
+        live: &Live,
         event_id: EventId,
     ) -> Result<Progress, Failure> {
         let next = match self.table {
             Table::Tickets => Table::Orders,
-            Table::Orders => Table::Holds,
+            Table::Orders => {
+                // Once for all of them: whoever watches one reads it then.
+                live.ring(Topic::OrdersOf(event_id));
+                Table::Holds
+            }
             Table::Holds => {
                 return match finish(db, event_id).await {
                     Ok(()) => {

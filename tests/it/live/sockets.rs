@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use super::{Bought, ORDER_UPDATED, order, token, token_with_end};
 use crate::harness::{
@@ -236,6 +239,71 @@ async fn a_token_that_runs_out_ends_its_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_runs_out_meanwhile_keeps_nobody_from_their_answer() {
+    let database = Database::postgres().await;
+    let server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), 1).await;
+    let token = token_with_end(chrono::Utc::now().timestamp() - 28);
+    let mut buyer = Socket::acknowledged(server.url(), Some(&token)).await;
+    let hand = database.connect().await;
+    let lock = rows::lock_seat(&hand, event.tickets[0].seat.as_ref().unwrap()).await;
+    let input = json!({ "input": { "ticketId": event.tickets[0].id, "idempotencyKey": "k" } });
+    buyer.subscribe("buy", PURCHASE_TICKET, input).await;
+    // Half a minute and two seconds after its end.
+    assert!(buyer.is_silent_for(Duration::from_secs(3)).await);
+    buyer.subscribe("late", NOTHING, json!({})).await;
+    lock.rollback().await.unwrap();
+    let bought = buyer.message().await;
+    assert_eq!(
+        bought["payload"]["data"]["purchaseTicket"]["order"]["status"], "CONFIRMED",
+        "{bought}"
+    );
+    assert_eq!(buyer.message().await["type"], "complete");
+    assert_eq!(buyer.closed().await.0, 4403);
+    hand.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_is_answered() {
+    let database = Database::sqlite().await;
+    let server = Server::start(&database).await;
+    let mut socket = Socket::acknowledged(server.url(), None).await;
+    socket.subscribe("1", NOTHING, json!({})).await;
+    socket.message().await;
+    let frame = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "enough".into(),
+    };
+    socket.send(Message::Close(Some(frame))).await;
+    loop {
+        match socket.hear().await {
+            Heard::Message(_) => {}
+            Heard::Closed(code, _) => break assert_eq!(code, 1000),
+            Heard::Gone => panic!("the server is gone without a word"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_in_fragments_is_one() {
+    let database = Database::sqlite().await;
+    let server = Server::start(&database).await;
+    let Bought { id, .. } = order(&database, &server).await;
+    let mut socket = Socket::acknowledged(server.url(), Some(&token("ada"))).await;
+    for document in [
+        "subscription($id: ID!) { ...F } fragment F on Subscription { orderUpdated(id: $id) { id } }",
+        "subscription($id: ID!) { ... on Subscription { orderUpdated(id: $id) { id } } }",
+        "subscription($id: ID!) { a: orderUpdated(id: $id) { id } ... { a: orderUpdated(id: $id) { status } } }",
+    ] {
+        socket.subscribe("1", document, json!({ "id": id })).await;
+        let told = socket.message().await;
+        assert_eq!(told["type"], "next", "{told}");
+        assert!(told["payload"]["data"].to_string().contains(&id), "{told}");
+        socket.say(json!({ "id": "1", "type": "complete" })).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_opens_for_our_own_pages_and_allowed_sites_alone() {
     let database = Database::sqlite().await;
     let server = Server::builder(&database)
@@ -344,11 +412,20 @@ async fn a_server_that_ends_says_so_and_answers_what_it_has_begun() {
     let hand = database.connect().await;
     let lock = rows::lock_seat(&hand, event.tickets[0].seat.as_ref().unwrap()).await;
     let input = json!({ "input": { "ticketId": event.tickets[0].id, "idempotencyKey": "k" } });
-    buyer.subscribe("buy", PURCHASE_TICKET, input).await;
+    buyer.subscribe("buy", PURCHASE_TICKET, input.clone()).await;
     eventually("the wait for the seat", ENDED_WITHIN, async || {
         (rows::waiting_for_locks_len(&hand).await > 0).then_some(())
     })
     .await;
+    let by_events = reqwest::Client::new()
+        .post(format!("{}/graphql", server.url()))
+        .header("accept", "text/event-stream")
+        .bearer_auth(&ada)
+        .json(&json!({ "query": PURCHASE_TICKET, "variables": input }))
+        .send();
+    let by_events = tokio::spawn(by_events);
+    // It must have come to the server.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     server.terminate();
     assert_eq!(idle.closed().await, (1012, "Service restart".to_owned()));
     lock.rollback().await.unwrap();
@@ -359,6 +436,15 @@ async fn a_server_that_ends_says_so_and_answers_what_it_has_begun() {
     );
     assert_eq!(buyer.message().await["type"], "complete");
     assert_eq!(buyer.closed().await.0, 1012);
+    let repeated = by_events.await.unwrap().unwrap().text().await.unwrap();
+    assert!(
+        repeated.starts_with("event: next\ndata: {\"data\":{\"purchaseTicket\":"),
+        "{repeated}"
+    );
+    assert!(
+        repeated.ends_with("event: complete\ndata:\n\n"),
+        "{repeated}"
+    );
     assert!(server.wait_exit(ENDED_WITHIN).await.success());
     hand.close().await.unwrap();
 }
