@@ -1,6 +1,9 @@
 //! `graphql-transport-ws`, to the letter: every message that a client may or may not send, and how the socket ends.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -423,9 +426,11 @@ async fn a_server_that_ends_says_so_and_answers_what_it_has_begun() {
         .bearer_auth(&ada)
         .json(&json!({ "query": PURCHASE_TICKET, "variables": input }))
         .send();
-    let by_events = tokio::spawn(by_events);
-    // It must have come to the server.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut by_events = pin!(by_events);
+    // It comes to the server meanwhile.
+    let half_a_second = Duration::from_millis(500);
+    let early = tokio::time::timeout(half_a_second, by_events.as_mut()).await;
+    assert!(early.is_err(), "{early:?}");
     server.terminate();
     assert_eq!(idle.closed().await, (1012, "Service restart".to_owned()));
     lock.rollback().await.unwrap();
@@ -436,7 +441,7 @@ async fn a_server_that_ends_says_so_and_answers_what_it_has_begun() {
     );
     assert_eq!(buyer.message().await["type"], "complete");
     assert_eq!(buyer.closed().await.0, 1012);
-    let repeated = by_events.await.unwrap().unwrap().text().await.unwrap();
+    let repeated = by_events.await.unwrap().text().await.unwrap();
     assert!(
         repeated.starts_with("event: next\ndata: {\"data\":{\"purchaseTicket\":"),
         "{repeated}"
