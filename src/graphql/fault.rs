@@ -32,7 +32,8 @@ pub enum Code {
     NotFound,
     /// The path does not know that method; a mutation needs POST.
     MethodNotAllowed,
-    /// The `Accept` header allows neither of the media types that an answer can have.
+    /// The `Accept` header allows none of the media types that an answer can have, or `Accept-Encoding` refuses gzip for one of
+    /// the playground's files.
     NotAcceptable,
     /// The body is a list of requests: send one at a time.
     BatchNotSupported,
