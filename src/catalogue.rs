@@ -52,7 +52,8 @@ pub use self::{
     },
     set_capacity::{SetCapacityCode, set_capacity},
     ticket_types::{
-        Availability, availability, availability_at, ticket_types_by_ids, ticket_types_of_events,
+        Availability, availability, availability_at, availability_of_events, ticket_types_by_ids,
+        ticket_types_of_events,
     },
     tickets::{Seat, Ticket, TicketFilter, tickets_by_ids, tickets_page},
 };

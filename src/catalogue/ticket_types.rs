@@ -88,7 +88,18 @@ pub async fn availability(
     store: &Store,
     keys: &[(EventId, TicketTypeId)],
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
-    read(store.reader(), keys, None).await
+    let wanted = Wanted::types(store.backend(), keys);
+    read(store.reader(), wanted, None).await
+}
+
+/// The same for all ticket types of these events, each named once: for whoever reads the types at the same time, and tells
+/// of none that the caller may not see.
+pub async fn availability_of_events(
+    store: &Store,
+    event_ids: &[EventId],
+) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
+    let wanted = Wanted::types_of_events(store.backend(), event_ids);
+    read(store.reader(), wanted, None).await
 }
 
 /// The same on a connection of the caller's, as it is at this time: for the audit, which asks the clock once.
@@ -97,7 +108,36 @@ pub async fn availability_at(
     keys: &[(EventId, TicketTypeId)],
     now: DateTime<Utc>,
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
-    read(db, keys, Some(now)).await
+    let wanted = Wanted::types(db.get_database_backend(), keys);
+    read(db, wanted, Some(now)).await
+}
+
+/// A statement of the types that are wanted, as `event_id` and `ticket_type_id`, and its values.
+struct Wanted {
+    source: String,
+    values: Vec<sea_orm::Value>,
+}
+
+impl Wanted {
+    fn types(backend: DbBackend, keys: &[(EventId, TicketTypeId)]) -> Self {
+        let rows = keys
+            .iter()
+            .map(|(event, ticket_type)| vec![event.0.into(), ticket_type.0.into()])
+            .collect();
+        let (source, values) = rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
+        Self { source, values }
+    }
+
+    fn types_of_events(backend: DbBackend, event_ids: &[EventId]) -> Self {
+        let rows = event_ids.iter().map(|id| vec![id.0.into()]).collect();
+        let (events, values) = rows_source(backend, &[Kind::Uuid], rows);
+        let source = format!(
+            "SELECT ticket_types.event_id, ticket_types.id
+            FROM ticket_types JOIN (WITH events (id) AS ({events}) SELECT id FROM events) AS of
+                ON ticket_types.event_id = of.id"
+        );
+        Self { source, values }
+    }
 }
 
 /// What is kept of each type, and the holds that are over and not tidied yet. In one statement, and so in one snapshot: a
@@ -105,15 +145,10 @@ pub async fn availability_at(
 /// there are.
 async fn read(
     db: &impl ConnectionTrait,
-    keys: &[(EventId, TicketTypeId)],
+    Wanted { source, mut values }: Wanted,
     now: Option<DateTime<Utc>>,
 ) -> Result<HashMap<(EventId, TicketTypeId), Availability>, Fault> {
     let backend = db.get_database_backend();
-    let rows = keys
-        .iter()
-        .map(|(event, ticket_type)| vec![event.0.into(), ticket_type.0.into()])
-        .collect();
-    let (source, mut values) = rows_source(backend, &[Kind::Uuid, Kind::Uuid], rows);
     let now = match now {
         None => clock(backend).to_owned(),
         Some(now) => {

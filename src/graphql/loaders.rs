@@ -22,7 +22,7 @@ use futures_util::future::BoxFuture;
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::Instrument;
 
-pub(super) use self::catalogue::{AvailabilityOf, BySlug, TypesOf};
+pub(super) use self::catalogue::{AvailabilitiesOf, AvailabilityOf, BySlug, TypesOf};
 use super::{
     Domain, caller,
     deadline::{deadline, until},

@@ -15,7 +15,7 @@ use crate::{
         caller, deadline, domain,
         fault::Code,
         global_id::GlobalId,
-        loaders::{TypesOf, load},
+        loaders::load,
         page::{self, Cursor},
         staff::EventCancellation,
     },
@@ -200,12 +200,7 @@ impl Event {
 
     /// Its price categories, in the organizer's order; at most 100.
     async fn ticket_types(&self, ctx: &Context<'_>) -> Result<Vec<TicketType>> {
-        let types = load(ctx).load_one(TypesOf(self.0.id)).await?;
-        Ok(types
-            .unwrap_or_default()
-            .into_iter()
-            .map(TicketType::from)
-            .collect())
+        TicketType::all_of(ctx, self.0.id).await
     }
 
     /// Its tickets, in the order in which they were added, which is the order of the seats in each row.

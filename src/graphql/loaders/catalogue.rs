@@ -24,6 +24,10 @@ pub(in crate::graphql) struct TypesOf(pub EventId);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::graphql) struct AvailabilityOf(pub EventId, pub TicketTypeId);
 
+/// Key of the availability of all ticket types of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::graphql) struct AvailabilitiesOf(pub EventId);
+
 impl Loader<EventId> for CatalogueReader {
     type Value = event::Model;
     type Error = Arc<Fault>;
@@ -107,6 +111,26 @@ impl Loader<AvailabilityOf> for CatalogueReader {
             .into_iter()
             .map(|((event, id), count)| (AvailabilityOf(event, id), count))
             .collect())
+    }
+}
+
+impl Loader<AvailabilitiesOf> for CatalogueReader {
+    type Value = HashMap<TicketTypeId, Availability>;
+    type Error = Arc<Fault>;
+
+    async fn load(
+        &self,
+        keys: &[AvailabilitiesOf],
+    ) -> Result<HashMap<AvailabilitiesOf, HashMap<TicketTypeId, Availability>>, Arc<Fault>> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let mut by_event = HashMap::<_, HashMap<_, _>>::new();
+        for ((event, id), count) in catalogue::availability_of_events(&self.store, &ids).await? {
+            by_event
+                .entry(AvailabilitiesOf(event))
+                .or_default()
+                .insert(id, count);
+        }
+        Ok(by_event)
     }
 }
 
