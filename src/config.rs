@@ -2,14 +2,18 @@
 //!
 //! This is the only room that names an environment variable; the environment itself is read once, in `main`.
 
+mod issuers;
 mod origin;
 mod query;
+mod tokens;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use self::{
+    issuers::IssuerConfig,
     origin::AllowedOrigin,
     query::{QueryConfig, Switch},
+    tokens::TokenConfig,
 };
 use crate::sales::Limits;
 
@@ -79,47 +83,6 @@ pub struct DatabaseConfig {
         value_name = "N",
         default_value = "10", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub database_connections: u32,
-}
-
-/// How callers prove who they are.
-#[derive(Clone, clap::Args)]
-pub struct TokenConfig {
-    /// The key that signs tokens (HS256), 32 bytes or more. A flag is seen by everyone on the machine: prefer the
-    /// variable or --jwt-secret-file
-    #[arg(
-        long,
-        env = "ROWLOCK_JWT_SECRET",
-        value_name = "KEY",
-        hide_env_values = true
-    )]
-    pub jwt_secret: Option<String>,
-
-    /// A file that holds the key; a line break at its end does not count
-    #[arg(
-        long,
-        env = "ROWLOCK_JWT_SECRET_FILE",
-        value_name = "FILE",
-        conflicts_with = "jwt_secret"
-    )]
-    pub jwt_secret_file: Option<PathBuf>,
-
-    /// The issuer (iss) that tokens must have
-    #[arg(
-        long,
-        env = "ROWLOCK_JWT_ISSUER",
-        value_name = "NAME",
-        default_value = "rowlock"
-    )]
-    pub jwt_issuer: String,
-
-    /// The audience (aud) that tokens must have
-    #[arg(
-        long,
-        env = "ROWLOCK_JWT_AUDIENCE",
-        value_name = "NAME",
-        default_value = "rowlock"
-    )]
-    pub jwt_audience: String,
 }
 
 /// The desk's limits.

@@ -6,10 +6,7 @@
     reason = "this is where the program speaks to the terminal"
 )]
 
-use std::{
-    error::Error, fmt::Write, io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc,
-    time::Duration,
-};
+use std::{error::Error, fmt::Write, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand};
 use rowlock::{
@@ -58,7 +55,7 @@ enum Command {
     /// Serve, in production
     ///
     /// Needs a database (ROWLOCK_DATABASE_URL) that is migrated (rowlock migrate up), and a key for tokens
-    /// (ROWLOCK_JWT_SECRET or ROWLOCK_JWT_SECRET_FILE). SIGTERM and Ctrl-C end it gracefully.
+    /// (ROWLOCK_JWT_SECRET_FILE, or ROWLOCK_JWKS_URL of an identity provider). SIGTERM and Ctrl-C end it gracefully.
     Serve {
         #[command(flatten)]
         config: Box<Config>,
@@ -294,7 +291,8 @@ fn which(event: Option<String>) -> Which {
 async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
     config.check()?;
     let url = database_url(&config.database)?;
-    let tokens = tokens(&config.tokens)?;
+    let tokens = Arc::new(tokens(&config.tokens)?);
+    let _upkeep = tokens.keep().await?;
     let store = Arc::new(connect(&url, config).await?);
     store.require_durable().await?;
     if !migrate::is_current(store.reader()).await? {
@@ -319,10 +317,11 @@ async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> 
         Some(url) => url.parse()?,
         None => DatabaseUrl::sqlite_file(demo::SQLITE_FILE.as_ref()),
     };
-    if config.tokens.jwt_secret.is_none() && config.tokens.jwt_secret_file.is_none() {
+    if !config.tokens.names_a_signer() {
         config.tokens.jwt_secret = Some(demo::random_key());
     }
-    let tokens = tokens(&config.tokens)?;
+    let tokens = Arc::new(tokens(&config.tokens)?);
+    let _upkeep = tokens.keep().await?;
     if fresh {
         demo::forget(&url).await?;
     }
@@ -381,7 +380,7 @@ async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
 }
 
 /// Opens the desk and puts everything together.
-async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App, Failure> {
+async fn open(config: &Config, store: Arc<Store>, tokens: Arc<Tokens>) -> Result<App, Failure> {
     let persisted = Persisted::open(&config.persisted)?;
     rowlock::catalogue::discard_unfinished_imports(&store)
         .await
@@ -393,7 +392,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Tokens) -> Result<App,
     Ok(App {
         engine: Arc::new(engine),
         domain,
-        tokens: Arc::new(tokens),
+        tokens,
         persisted: Arc::new(persisted),
         listeners: Listeners::new(
             config.http.connections.get(),
@@ -458,24 +457,5 @@ fn database_url(config: &DatabaseConfig) -> Result<DatabaseUrl, Failure> {
 }
 
 fn tokens(config: &TokenConfig) -> Result<Tokens, Failure> {
-    let key = match (&config.jwt_secret, &config.jwt_secret_file) {
-        (Some(key), _) => key.clone(),
-        (None, Some(file)) => read_key(file)?,
-        (None, None) => {
-            return Err("no key for tokens is named: set ROWLOCK_JWT_SECRET to 32 random bytes or more, or \
-                 ROWLOCK_JWT_SECRET_FILE to a file that holds them (openssl rand -base64 48 makes some)"
-                .into());
-        }
-    };
-    Ok(Tokens::new(
-        key.as_bytes(),
-        &config.jwt_issuer,
-        &config.jwt_audience,
-    )?)
-}
-
-fn read_key(file: &PathBuf) -> Result<String, Failure> {
-    let key = std::fs::read_to_string(file)
-        .map_err(|error| format!("the key file {} cannot be read: {error}", file.display()))?;
-    Ok(key.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(Tokens::of(&config.issuers()?)?)
 }

@@ -20,7 +20,7 @@ const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(60);
 
 /// By a request's headers. A token that is there must be good, also where none is needed: a client whose token has expired
 /// should learn that from the first answer.
-pub fn of_headers(tokens: &Tokens, headers: &HeaderMap) -> Result<Identity, Refusal> {
+pub async fn of_headers(tokens: &Tokens, headers: &HeaderMap) -> Result<Identity, Refusal> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let Some(header) = all.next() else {
         return Ok(Identity::anonymous());
@@ -28,12 +28,12 @@ pub fn of_headers(tokens: &Tokens, headers: &HeaderMap) -> Result<Identity, Refu
     // Of two, something on the way may have looked at the other.
     let is_only = all.next().is_none();
     let text = header.to_str().ok().filter(|_| is_only);
-    verify(tokens, text).map_err(refusal)
+    verify(tokens, text).await.map_err(refusal)
 }
 
 /// By the payload of a socket's first message, as clients send what would be a header: `{ "authorization": "Bearer …" }`,
 /// whatever its capitals. None where it says nothing.
-pub fn of_payload(
+pub async fn of_payload(
     tokens: &Tokens,
     payload: &Map<String, Value>,
 ) -> Result<Option<Identity>, TokenError> {
@@ -42,27 +42,29 @@ pub fn of_payload(
         .filter(|(name, _)| name.eq_ignore_ascii_case(AUTHORIZATION.as_str()));
     match (named.next(), named.next()) {
         (None, _) | (Some((_, Value::Null)), None) => Ok(None),
-        (Some((_, value)), None) => verify(tokens, value.as_str()).map(Some),
+        (Some((_, value)), None) => verify(tokens, value.as_str()).await.map(Some),
         (Some(_), Some(_)) => Err(TokenError::Invalid),
     }
 }
 
-/// `Bearer` and a token; what is neither is no good one.
-fn verify(tokens: &Tokens, text: Option<&str>) -> Result<Identity, TokenError> {
+/// `Bearer` and a token; what is neither is no good one. Waits only where the token names a key that is not known yet.
+async fn verify(tokens: &Tokens, text: Option<&str>) -> Result<Identity, TokenError> {
     let token = text.and_then(|text| {
         let (scheme, token) = text.split_once(' ')?;
         scheme
             .eq_ignore_ascii_case("bearer")
             .then_some(token.trim())
     });
-    tokens.verify(token.unwrap_or_default())
+    tokens.verify_or_look(token.unwrap_or_default()).await
 }
 
 /// What is answered where a token is not good.
 pub fn refusal(error: TokenError) -> Refusal {
     let code = match error {
         TokenError::Expired => Code::TokenExpired,
-        TokenError::NotForUs | TokenError::Invalid => Code::InvalidToken,
+        TokenError::NotForUs | TokenError::TooEarly | TokenError::NoRole | TokenError::Invalid => {
+            Code::InvalidToken
+        }
     };
     Refusal::new(StatusCode::UNAUTHORIZED, code, error.to_string())
         .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")

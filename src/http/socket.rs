@@ -69,7 +69,7 @@ pub fn is_wanted(parts: &Parts) -> bool {
 /// Why it is not opened: the client learns no more than the status, as browsers are.
 pub async fn open(app: &Arc<App>, mut parts: Parts) -> Result<Response, Refusal> {
     origin::check_socket(&parts.headers, &app.config.cors_origins)?;
-    let identity = identity::of_headers(&app.tokens, &parts.headers)?;
+    let identity = identity::of_headers(&app.tokens, &parts.headers).await?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Refusal::bad_request("this is no request for a WebSocket"))?;
@@ -232,7 +232,7 @@ impl Session {
         match protocol::read(&text)? {
             Heard::Init(_) if self.present.is_some() => Err(Close::too_many_inits().into()),
             Heard::Init(payload) => {
-                self.present = Some(self.admit(&payload)?);
+                self.present = Some(self.admit(&payload).await?);
                 self.send(protocol::ack().into()).await
             }
             Heard::Ping(payload) => self.send(protocol::pong(payload).into()).await,
@@ -247,8 +247,12 @@ impl Session {
         }
     }
 
-    fn admit(&self, payload: &serde_json::Map<String, serde_json::Value>) -> Result<Present, End> {
+    async fn admit(
+        &mut self,
+        payload: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Present, End> {
         let identity = identity::of_payload(&self.app.tokens, payload)
+            .await
             .map_err(|_| Close::forbidden())?
             .unwrap_or_else(|| self.of_headers.clone());
         let admission = self.app.listeners.admit(&identity.caller);
