@@ -20,13 +20,14 @@ pub struct Look {
     state: Mutex<State>,
     asked: Notify,
     ends: watch::Sender<()>,
-    /// From one look's beginning to the next that is asked for.
+    /// From one time that it is asked to the next. Looks that come by themselves do not count: they are few, and whoever
+    /// comes with a new key right after one is heard.
     pause: Duration,
 }
 
 #[derive(Default)]
 struct State {
-    last_begin: Option<Instant>,
+    last_asked: Option<Instant>,
     /// From when one is asked for, or begins by itself, to its end.
     is_under_way: bool,
 }
@@ -59,9 +60,7 @@ impl Look {
     }
 
     pub fn begin(&self) {
-        let mut state = self.state();
-        state.last_begin = Some(Instant::now());
-        state.is_under_way = true;
+        self.state().is_under_way = true;
     }
 
     pub fn end(&self) {
@@ -74,10 +73,11 @@ impl Look {
         if state.is_under_way {
             return true;
         }
-        let is_too_soon = |begin: Instant| begin.elapsed() < self.pause;
-        if state.last_begin.is_some_and(is_too_soon) {
+        let is_too_soon = |asked: Instant| asked.elapsed() < self.pause;
+        if state.last_asked.is_some_and(is_too_soon) {
             return false;
         }
+        state.last_asked = Some(Instant::now());
         state.is_under_way = true;
         drop(state);
         self.asked.notify_one();

@@ -45,6 +45,7 @@ mod staff;
 mod statements;
 mod storefront;
 mod terms;
+mod tokens;
 mod values;
 
 /// The binary under test.
