@@ -114,7 +114,7 @@ enum Command {
         #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
         lifetime: Duration,
         #[command(flatten)]
-        tokens: TokenConfig,
+        tokens: Box<TokenConfig>,
     },
 }
 

@@ -64,7 +64,7 @@ pub struct Issuer {
 
 impl Issuer {
     pub fn new(config: &IssuerConfig, sources: Vec<Source>) -> Self {
-        let mut validation = Validation::default();
+        let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = config.leeway_secs;
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);

@@ -22,6 +22,9 @@ const FIRST_KEYS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 const FIRST_KEYS_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A look that was under way may have begun before the key was there: after that one, another.
+const LOOKS_MAX: usize = 2;
+
 pub struct Tokens {
     issuers: Vec<Issuer>,
 }
@@ -116,17 +119,18 @@ impl Tokens {
     /// # Errors
     /// When the token is not one for us, or no longer.
     pub async fn verify_or_look(&self, token: &str) -> Result<Identity, TokenError> {
-        match self.look_at(token) {
-            Ok(identity) => Ok(identity),
-            Err(Refused::Token(error)) => Err(error),
-            Err(Refused::UnknownKey(issuer)) => {
-                if issuer.look_again().await {
-                    self.verify(token)
-                } else {
-                    Err(TokenError::Invalid)
+        for _ in 0..LOOKS_MAX {
+            match self.look_at(token) {
+                Ok(identity) => return Ok(identity),
+                Err(Refused::Token(error)) => return Err(error),
+                Err(Refused::UnknownKey(issuer)) => {
+                    if !issuer.look_again().await {
+                        return Err(TokenError::Invalid);
+                    }
                 }
             }
         }
+        self.verify(token)
     }
 
     /// A token for `subject` that is valid from now for `lifetime`, by the first issuer that has a secret.

@@ -127,6 +127,25 @@ fn imports_only_go_down() {
     }
 }
 
+/// Who is calling is known before anything else is, and keys are in one room.
+#[test]
+fn only_auth_knows_tokens_and_it_knows_nothing_else() {
+    for source in all_but(&["auth"]) {
+        source.names_none_of(&["jsonwebtoken", "tokio_rustls", "webpki_roots"]);
+    }
+    for source in only(&["auth"]) {
+        source.imports_none_of(&[
+            "http",
+            "graphql",
+            "audit",
+            "sales",
+            "catalogue",
+            "entity",
+            "store",
+        ]);
+    }
+}
+
 #[test]
 fn only_sales_writes_a_tickets_status() {
     for source in all_but(&["sales"]) {
