@@ -13,6 +13,9 @@ use crate::auth::{ClaimPath, Role};
 /// A server asks each provider for itself, and finds a token's issuer by looking at one after the other.
 const ISSUERS_LEN_MAX: usize = 32;
 
+/// A longer name is refused, see the accounts' own bound.
+const NAME_LEN_MAX: usize = 255;
+
 /// The most that a token's clock may be away from ours: it is added to each token's time.
 pub const LEEWAY_SECS_MAX: u64 = 300;
 
@@ -110,8 +113,12 @@ impl IssuerConfig {
     /// When it makes no sense; the text is for the operator.
     pub fn check(&self) -> Result<(), String> {
         let named = |what: &str| Err(format!("the issuer {}: {what}", self.issuer));
-        if self.issuer.is_empty() {
-            return Err("an issuer has an empty name".to_owned());
+        // It is kept with each customer, as the subject is.
+        let is_name = (1..=NAME_LEN_MAX).contains(&self.issuer.len());
+        if !is_name || self.issuer.contains(char::is_control) {
+            return Err(format!(
+                "an issuer's name has 1 to {NAME_LEN_MAX} bytes and no control characters"
+            ));
         }
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {
             return named("it needs an audience, and none that is empty");

@@ -212,13 +212,7 @@ fn what_the_claims_say_must_be_so() {
 fn the_leeway_is_the_operators() {
     let keys = json!([oct("a", KEY)]);
     let now = chrono::Utc::now().timestamp();
-    let late = with_secret(&claims(json!({ "exp": now - 100 })));
     let strict = with_keys(&keys, |config| config.leeway_secs = 0);
-    assert_eq!(
-        strict.verify(&late).unwrap_err(),
-        TokenError::Invalid,
-        "no id fits no key"
-    );
     let of_key = |claims| {
         signed(
             &header(Algorithm::HS256, Some("a")),
