@@ -73,15 +73,26 @@ where
                         all: Arc::clone(&self.0),
                         key,
                     };
-                    // By itself: one of those who wait must not be able to keep it from the others.
-                    let running = by_itself(run(permits, execution, execute(input)));
-                    let next = running.boxed().shared();
+                    let running = run(permits, execution, execute(input));
+                    let next = here_or_by_itself(running).boxed().shared();
                     asked.next = next.downgrade();
                     (next, None)
                 }
             }
         };
         (execution.await, unused)
+    }
+}
+
+/// Here, where there is nothing to wait for: a task of its own costs more than many an answer. And by itself otherwise, since
+/// none of those who wait must be able to keep it from the others.
+async fn here_or_by_itself<V: Send + 'static>(
+    running: impl Future<Output = V> + Send + 'static,
+) -> V {
+    let mut running = Box::pin(running);
+    match running.as_mut().now_or_never() {
+        Some(answer) => answer,
+        None => by_itself(running).await,
     }
 }
 
