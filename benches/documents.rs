@@ -55,7 +55,13 @@ fn purchases(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("threads can be started");
     let engine = runtime.block_on(open(&directory.path().join("bench.db")));
     let answer = |document: &str| {
-        runtime.block_on(engine.answer(request(document), Caller::Anonymous, None))
+        runtime.block_on(async {
+            let prepared = engine.prepare(request(document), Caller::Anonymous, None);
+            match prepared.await {
+                Ok(ready) => engine.execute(ready).await,
+                Err(refused) => refused.into(),
+            }
+        })
     };
     let refused = "UNAUTHENTICATED";
     let json = answer(PURCHASE).json();

@@ -14,7 +14,6 @@ mod identity;
 mod listeners;
 mod origin;
 mod params;
-mod patient;
 mod persisted;
 mod playground;
 mod request_id;

@@ -82,20 +82,7 @@ impl Engine {
         }
     }
 
-    /// Answers a query or a mutation. `request_id` is told with each error.
-    pub async fn answer(
-        &self,
-        request: Request,
-        caller: Caller,
-        request_id: Option<&str>,
-    ) -> Arc<Answer> {
-        match self.prepare(request, caller, request_id).await {
-            Ok(ready) => self.execute(ready).await,
-            Err(refused) => Arc::new(refused),
-        }
-    }
-
-    /// Checks all that can be checked before anything is executed.
+    /// Checks all that can be checked before anything is executed. `request_id` is told with each error.
     ///
     /// # Errors
     /// The answer to a request that is not executed.

@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use async_graphql::{Any, Context, Object, Result, SimpleObject, Union, Value, indexmap::IndexMap};
+use async_graphql::{
+    Any, Context, Object, OutputType, Result, SimpleObject, Union, Value, indexmap::IndexMap,
+};
 
 use super::{
     catalogue::{Event, Organizer, Ticket, TicketType},
@@ -109,7 +111,7 @@ async fn entity(ctx: &Context<'_>, representation: &Value) -> Result<Option<Enti
     let id = text(members, "id")?.into();
     let found = find(ctx, &id).await?.map(Entity::from);
     // An id of another type's object is none of this type.
-    Ok(found.filter(|entity| entity.type_name() == name))
+    Ok(found.filter(|entity| entity.introspection_type_name() == name))
 }
 
 fn text<'a>(members: &'a IndexMap<async_graphql::Name, Value>, name: &str) -> Result<&'a str> {
@@ -121,20 +123,6 @@ fn text<'a>(members: &'a IndexMap<async_graphql::Name, Value>, name: &str) -> Re
 
 fn malformed() -> async_graphql::Error {
     Code::BadUserInput.error("a representation is an object with a `__typename` and an `id`")
-}
-
-impl Entity {
-    fn type_name(&self) -> &'static str {
-        match self {
-            Self::Organizer(_) => "Organizer",
-            Self::Event(_) => "Event",
-            Self::TicketType(_) => "TicketType",
-            Self::Ticket(_) => "Ticket",
-            Self::Order(_) => "Order",
-            Self::OrderItem(_) => "OrderItem",
-            Self::Hold(_) => "Hold",
-        }
-    }
 }
 
 impl From<Node> for Entity {

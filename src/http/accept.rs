@@ -218,7 +218,7 @@ fn range(element: &str) -> Option<Range<'_>> {
 }
 
 /// From 0 to 1 with at most three decimals, in thousandths.
-fn weight(text: &str) -> Option<u16> {
+pub fn weight(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -6,7 +6,7 @@
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
+use hyper::{Request, body::Incoming, header::UPGRADE, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,9 +16,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
-use super::{patient::Patient, worded::Worded};
+use super::worded::Worded;
 
 /// From a connection's beginning, or from the last answer on it, to the end of the next request's headers.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -51,7 +52,10 @@ impl Service<Request<Incoming>> for AtSeat {
     type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.seat.clone());
+        // Most requests are no socket's, and need no room for it.
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(self.seat.clone());
+        }
         self.routes.call(request)
     }
 }
@@ -95,13 +99,15 @@ impl Connections {
     fn serve(&mut self, stream: TcpStream, permit: OwnedSemaphorePermit) {
         // An answer is one write: waiting for more to send would only delay it. A failure shows at the first write.
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(NOTHING_TAKEN_MAX));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_WAIT_MAX)
             .max_header_size(HEAD_LEN_MAX)
             .max_buf_size(HEAD_LEN_MAX)
             .serve_connection(
-                Worded::new(Patient::new(TokioIo::new(stream), NOTHING_TAKEN_MAX)),
+                Worded::new(TokioIo::new(Box::pin(stream))),
                 AtSeat {
                     routes: TowerToHyperService::new(self.routes.clone()),
                     seat: Seat {

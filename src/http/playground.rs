@@ -21,7 +21,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::answer::Refusal;
+use super::{accept, answer::Refusal};
 use crate::graphql::fault::Code;
 
 /// GraphiQL's page and its assets, by their paths here; the assets compressed. Empty where they were not built.
@@ -150,7 +150,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
             .trim()
             .to_ascii_lowercase()
             .strip_prefix("q=")
-            .is_some_and(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0));
+            .and_then(accept::weight)
+            .is_some_and(|weight| weight > 0);
         match coding.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => return takes,
             "*" => takes_any = takes,

@@ -50,7 +50,7 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 /// How long the other side may take to answer a close.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// What the messages of a socket's running operations may hold together, in bytes: in memory they are some ten times as
+/// What the messages of a socket's running operations may hold together, in bytes: in memory they are many times as
 /// large.
 const RUNNING_LEN_MAX: usize = 1024 * 1024;
 

@@ -496,3 +496,34 @@ async fn a_server_is_not_ready_while_its_database_is_away_and_sells_again_when_i
     assert!(outcomes.iter().all(Outcome::is_sold), "{outcomes:?}");
     rows::assert_conserved(&database, &outcomes).await;
 }
+
+/// An answer that nobody takes is not kept for as long as the client's machine says that it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_is_cut_off() {
+    // Longer than the bound, and than a busy machine takes for it.
+    const CUT_OFF_WITHIN: Duration = Duration::from_secs(60);
+    let database = Database::sqlite().await;
+    let server = Server::start(&database).await;
+    let query = "{ __schema { types { name description fields { name description args { name description } } } } }";
+    let body = json!({ "query": query }).to_string();
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: {JSON}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let address = server.url().trim_start_matches("http://");
+    let client = tokio::net::TcpStream::connect(address).await.unwrap();
+    // More answers than all that is between the two can hold; the requests fit into it.
+    client.writable().await.unwrap();
+    let requests = request.repeat(200);
+    assert_eq!(
+        client.try_write(requests.as_bytes()).unwrap(),
+        requests.len()
+    );
+    eventually("the end of the connection", CUT_OFF_WITHIN, async || {
+        let written = client.try_write(b"P");
+        written
+            .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
+            .then_some(())
+    })
+    .await;
+}

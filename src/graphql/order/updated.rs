@@ -12,7 +12,9 @@ use crate::{
     entity::order,
     fault::Fault,
     graphql::{
-        caller, domain,
+        caller,
+        deadline::read,
+        domain,
         fault::{Code, log, masked},
         global_id::GlobalId,
     },
@@ -51,7 +53,8 @@ impl OrderSubscription {
             .and_then(GlobalId::order)
             .ok_or_else(unknown)?;
         let sales = &domain(ctx).sales;
-        let customer_id = sales.customer_id(customer).await?.ok_or_else(unknown)?;
+        let customer_id = read(ctx, sales.customer_id(customer)).await?;
+        let customer_id = customer_id.ok_or_else(unknown)?;
         let mut told = Told {
             // Before the first look, so that nothing falls between the two.
             watch: sales.live().watch_order(event_id, order_id),

@@ -256,12 +256,7 @@ async fn a_token_that_runs_out_meanwhile_keeps_nobody_from_their_answer() {
     assert!(buyer.is_silent_for(Duration::from_secs(3)).await);
     buyer.subscribe("late", NOTHING, json!({})).await;
     lock.rollback().await.unwrap();
-    let bought = buyer.message().await;
-    assert_eq!(
-        bought["payload"]["data"]["purchaseTicket"]["order"]["status"], "CONFIRMED",
-        "{bought}"
-    );
-    assert_eq!(buyer.message().await["type"], "complete");
+    hears_of_the_purchase(&mut buyer).await;
     assert_eq!(buyer.closed().await.0, 4403);
     hand.close().await.unwrap();
 }
@@ -434,12 +429,7 @@ async fn a_server_that_ends_says_so_and_answers_what_it_has_begun() {
     server.terminate();
     assert_eq!(idle.closed().await, (1012, "Service restart".to_owned()));
     lock.rollback().await.unwrap();
-    let bought = buyer.message().await;
-    assert_eq!(
-        bought["payload"]["data"]["purchaseTicket"]["order"]["status"], "CONFIRMED",
-        "{bought}"
-    );
-    assert_eq!(buyer.message().await["type"], "complete");
+    hears_of_the_purchase(&mut buyer).await;
     assert_eq!(buyer.closed().await.0, 1012);
     let repeated = by_events.await.unwrap().text().await.unwrap();
     assert!(
@@ -452,4 +442,13 @@ async fn a_server_that_ends_says_so_and_answers_what_it_has_begun() {
     );
     assert!(server.wait_exit(ENDED_WITHIN).await.success());
     hand.close().await.unwrap();
+}
+
+async fn hears_of_the_purchase(buyer: &mut Socket) {
+    let bought = buyer.message().await;
+    assert_eq!(
+        bought["payload"]["data"]["purchaseTicket"]["order"]["status"], "CONFIRMED",
+        "{bought}"
+    );
+    assert_eq!(buyer.message().await["type"], "complete");
 }
