@@ -3,7 +3,6 @@
 mod event;
 mod event_copy;
 mod event_mutations;
-mod organizer;
 mod ticket;
 mod ticket_mutations;
 mod ticket_type;
@@ -26,7 +25,6 @@ pub use self::{
     event::Event,
     event_copy::CopyEventErrorCode,
     event_mutations::{CreateEventErrorCode, PublishEventErrorCode, UpdateEventErrorCode},
-    organizer::Organizer,
     ticket::Ticket,
     ticket_mutations::{AddSeatsErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode},
     ticket_type::TicketType,

@@ -15,7 +15,7 @@ use super::{
     staff::{ATTEMPT_MAX, Busy, Work},
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     counts::Deltas,
     entity::{event, ticket},
     fault::Fault,
@@ -93,11 +93,11 @@ impl Sales {
     /// When the database fails.
     pub async fn block_tickets(
         &self,
-        organizer: &Organizer,
+        grant: &Grant,
         block: TicketBlock,
     ) -> Result<Result<(), Vec<BlockRefusal>>, Fault> {
-        let organizer = organizer.clone();
-        let work = Blocking { organizer, block };
+        let grant = grant.clone();
+        let work = Blocking { grant, block };
         Ok(match self.staff.carry_out(work).await? {
             Ok(answer) => answer,
             Err(Busy) => Err(vec![BlockRefusal::Busy]),
@@ -106,7 +106,7 @@ impl Sales {
 }
 
 struct Blocking {
-    organizer: Organizer,
+    grant: Grant,
     block: TicketBlock,
 }
 
@@ -129,7 +129,7 @@ impl Blocking {
             event_id, tickets, ..
         } = &self.block;
         // Read, never locked: whoever adds tickets has the row for long.
-        let query = staff::own_event(&self.organizer, *event_id);
+        let query = staff::own_event(&self.grant, *event_id);
         let own = tx.all("reading an organizer's event", query).await?;
         if own.is_empty() {
             return Ok((Err(vec![BlockRefusal::UnknownEvent]), Keep::Nothing));

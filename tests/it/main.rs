@@ -38,6 +38,7 @@ mod purchase;
 mod queries;
 mod readme;
 mod refusals;
+mod roles;
 mod rush;
 mod schema;
 mod search;
