@@ -15,7 +15,7 @@ use rowlock::{
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
     graphql::{self, Domain, Engine, global_id::GlobalId},
-    http::{self, App, End, Listeners, Persisted},
+    http::{self, App, Clients, End, Listeners, Persisted, Rates},
     ids::EventId,
     migrate, rush,
     sales::Sales,
@@ -398,6 +398,8 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Arc<Tokens>) -> Result
             config.http.connections.get(),
             config.http.listeners_per_caller.get(),
         ),
+        clients: Clients::new(&config.http.front),
+        rates: Rates::new(&config.http.rates),
         config: config.http.clone(),
     })
 }

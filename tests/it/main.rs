@@ -36,6 +36,7 @@ mod migrations;
 mod pairs;
 mod purchase;
 mod queries;
+mod rates;
 mod readme;
 mod refusals;
 mod rush;
