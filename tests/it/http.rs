@@ -6,6 +6,7 @@ mod documents;
 mod playground;
 mod protection;
 mod raw;
+mod smuggling;
 mod status;
 
 use std::time::Duration;
