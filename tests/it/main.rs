@@ -42,6 +42,7 @@ mod refusals;
 mod rush;
 mod schema;
 mod search;
+mod secrets;
 mod staff;
 mod statements;
 mod storefront;
