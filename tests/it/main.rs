@@ -43,6 +43,7 @@ mod rush;
 mod schema;
 mod search;
 mod secrets;
+mod security;
 mod staff;
 mod statements;
 mod storefront;
