@@ -8,7 +8,7 @@
 
 use std::{error::Error, fmt::Write, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use clap::{Parser, Subcommand};
 use rowlock::{
     audit::{self, Which},
@@ -342,7 +342,13 @@ async fn run_key(action: KeyAction, database: &DatabaseConfig) -> Result<(), Fai
             scopes,
             lifetime,
         } => {
-            let expires_at = lifetime.map(|lifetime| Utc::now() + lifetime);
+            let expires_at = lifetime
+                .map(|lifetime| {
+                    let lifetime = TimeDelta::from_std(lifetime).ok()?;
+                    Utc::now().checked_add_signed(lifetime)
+                })
+                .map(|end| end.ok_or("no clock has the end of that time"))
+                .transpose()?;
             let new = NewKey {
                 name,
                 scopes,
@@ -357,6 +363,7 @@ async fn run_key(action: KeyAction, database: &DatabaseConfig) -> Result<(), Fai
             for key in keys.ok_or("there is no such organizer")? {
                 let state = match (key.revoked_at, key.expires_at) {
                     (Some(at), _) => format!("revoked {at}"),
+                    (None, Some(at)) if at <= Utc::now() => format!("over since {at}"),
                     (None, Some(at)) => format!("good until {at}"),
                     (None, None) => "good".to_owned(),
                 };
@@ -514,6 +521,9 @@ async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
 async fn open(config: &Config, store: Arc<Store>, tokens: Arc<Tokens>) -> Result<App, Failure> {
     let persisted = Persisted::open(&config.persisted)?;
     rowlock::catalogue::discard_unfinished_imports(&store)
+        .await
+        .map_err(|fault| fault.source)?;
+    organizers::adopt(&store)
         .await
         .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);

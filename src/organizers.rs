@@ -19,8 +19,7 @@ use sea_orm::{
 };
 
 pub use self::{
-    accounts::{EraseCode, erase},
-    found::{NoOrganizer, found, organizer_for},
+    found::{NoOrganizer, adopt, found, organizer_for},
     keys::{
         CreateKeyCode, KEYS_PER_ORGANIZER_MAX, KeyRefused, MadeKey, NewKey, RevokeKeyCode, Scope,
         authenticate, create_key, is_key, key_by_id, keys_of, revoke_key, scopes_of, unknown_key,

@@ -16,6 +16,7 @@ mod customers;
 pub mod decide;
 mod desk;
 mod entry;
+mod erasure;
 mod failure;
 mod fold;
 mod holds;
@@ -43,6 +44,7 @@ pub use self::{
     command::{Action, Command, Malformed, Want},
     decide::{Done, HeldTickets, HoldEnd, PlacedOrder, Refusal},
     desk::Limits,
+    erasure::EraseCode,
     holds::Standing,
     minted::Minted,
 };

@@ -357,6 +357,14 @@ impl Store {
         }
     }
 
+    /// Runs a write that nobody waits for, but for the server's end.
+    pub fn by_the_way(&self, write: impl Future<Output = ()> + Send + 'static) {
+        drop(
+            self.writes
+                .spawn(tracing::Instrument::in_current_span(write)),
+        );
+    }
+
     /// Waits until no task writes any more.
     pub async fn drain(&self) {
         self.writes.close();

@@ -91,7 +91,6 @@ pub struct EventCopy {
 pub enum CreateEventCode {
     UnknownOrganizer,
     OrganizerMissing,
-    NotManager,
     SlugTaken,
     InvalidSlug,
     InvalidName,
@@ -438,10 +437,7 @@ impl CreateEventCode {
             Self::InvalidName => UpdateEventCode::InvalidName,
             Self::InvalidDescription => UpdateEventCode::InvalidDescription,
             Self::InvalidVenue => UpdateEventCode::InvalidVenue,
-            Self::UnknownOrganizer
-            | Self::OrganizerMissing
-            | Self::NotManager
-            | Self::InvalidCurrency => {
+            Self::UnknownOrganizer | Self::OrganizerMissing | Self::InvalidCurrency => {
                 unreachable!("an event keeps the organizer and the currency it was created with")
             }
             Self::InvalidTimeZone => UpdateEventCode::InvalidTimeZone,

@@ -219,15 +219,10 @@ fn no_organizer(none: NoOrganizer) -> Refusal<CreateEventCode> {
             "organizerId",
             "there is no such organizer of yours",
         ),
-        NoOrganizer::NotInRole => Refusal::at(
-            Code::NotManager,
-            "organizerId",
-            "you are no manager of the organizer: one of its owners can make you one",
-        ),
-        NoOrganizer::Several => Refusal::at(
+        NoOrganizer::Unsaid => Refusal::at(
             Code::OrganizerMissing,
             "organizerId",
-            "you act for several organizers: say for which of them",
+            "you own several organizers or none: say for which one",
         ),
     }
 }

@@ -55,6 +55,25 @@ pub struct RateConfig {
         default_value = "1200"
     )]
     pub address_attempts_per_minute: u32,
+
+    /// Cost of what the keys of one organizer may ask for together in a minute, in place of a caller's and an address's: a shop's
+    /// backend is many buyers at one address. 0 for no limit. Not less than --query-cost
+    #[arg(
+        long,
+        env = "ROWLOCK_MACHINE_COST_PER_MINUTE",
+        value_name = "COST",
+        default_value = "600000"
+    )]
+    pub machine_cost_per_minute: u32,
+
+    /// Attempts of the keys of one organizer together. 0 for no limit. Not less than --query-root-fields
+    #[arg(
+        long,
+        env = "ROWLOCK_MACHINE_ATTEMPTS_PER_MINUTE",
+        value_name = "N",
+        default_value = "6000"
+    )]
+    pub machine_attempts_per_minute: u32,
 }
 
 impl RateConfig {
@@ -87,6 +106,16 @@ impl RateConfig {
             (
                 "--address-attempts-per-minute",
                 self.address_attempts_per_minute,
+                fields,
+            ),
+            (
+                "--machine-cost-per-minute",
+                self.machine_cost_per_minute,
+                cost,
+            ),
+            (
+                "--machine-attempts-per-minute",
+                self.machine_attempts_per_minute,
                 fields,
             ),
         ] {

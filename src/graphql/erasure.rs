@@ -6,7 +6,7 @@ use super::{
     caller, deadline, domain,
     user_error::{UserError, split},
 };
-use crate::organizers::{self, EraseCode};
+use crate::sales::EraseCode;
 
 /// The account to be erased: your own.
 #[derive(InputObject)]
@@ -21,8 +21,10 @@ pub struct EraseAccountInput {
 pub enum EraseAccountErrorCode {
     /// The subject is not that of your token.
     OtherAccount,
-    /// You act for an organizer: one of its owners ends that first.
+    /// You act for an organizer: leave it first.
     IsMember,
+    /// You have tickets of an event that is to come, or hold some: forgotten, you could have as many again.
+    HasTickets,
 }
 
 /// The answer of `eraseAccount`.
@@ -40,8 +42,8 @@ pub struct ErasureMutation;
 #[Object]
 impl ErasureMutation {
     /// Forgets the issuer and the subject of your token, which is all that this server knows of you. It cannot be undone: your
-    /// orders stay sold and their admission codes good, and neither you nor anybody else finds them here again. Export them
-    /// before, by `me`. If you come back, you are somebody new. Needs a customer's token.
+    /// orders stay, and within a minute neither you nor anybody else finds them here again. Export them before, by `me`. If you
+    /// come back, you are somebody new. Needs a customer's token.
     async fn erase_account(
         &self,
         ctx: &Context<'_>,
@@ -53,9 +55,7 @@ impl ErasureMutation {
 
 async fn erase_account(ctx: &Context<'_>, input: EraseAccountInput) -> Result<EraseAccountPayload> {
     let account = caller(ctx).customer()?.account();
-    let domain = domain(ctx);
-    let answer = organizers::erase(&domain.store, account.clone(), &input.subject).await?;
-    domain.sales.forget(account);
+    let answer = domain(ctx).sales.erase(account, &input.subject).await?;
     let (erased, user_errors) = split(answer);
     Ok(EraseAccountPayload {
         is_erased: erased.is_some(),

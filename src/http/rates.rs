@@ -31,6 +31,7 @@ use crate::{
     auth::{Account, Caller},
     config::{RateConfig, Switch},
     graphql::fault::Code,
+    ids::OrganizerId,
 };
 
 /// The headers of draft-ietf-httpapi-ratelimit-headers, version 10: what the limits are, and what is left.
@@ -55,6 +56,8 @@ enum Limit {
     CallerCost,
     AddressAttempts,
     AddressCost,
+    MachineAttempts,
+    MachineCost,
 }
 
 impl Limit {
@@ -65,6 +68,8 @@ impl Limit {
             Self::CallerCost => "caller-cost",
             Self::AddressAttempts => "address-attempts",
             Self::AddressCost => "address-cost",
+            Self::MachineAttempts => "machine-attempts",
+            Self::MachineCost => "machine-cost",
         }
     }
 
@@ -76,6 +81,10 @@ impl Limit {
                 "from this address it was tried too often to buy or hold tickets"
             }
             Self::AddressCost => "from this address too much was asked for",
+            Self::MachineAttempts => {
+                "the keys of this organizer have tried to buy or hold tickets too often"
+            }
+            Self::MachineCost => "the keys of this organizer have asked for too much",
         }
     }
 }
@@ -86,6 +95,8 @@ pub struct Rates {
     caller_cost: Option<Buckets>,
     address_attempts: Option<Buckets>,
     address_cost: Option<Buckets>,
+    machine_attempts: Option<Buckets>,
+    machine_cost: Option<Buckets>,
     /// Nobody outside can find two callers of one hash.
     keys: RandomState,
 }
@@ -95,6 +106,8 @@ pub struct Rates {
 pub struct Who {
     caller: Option<u64>,
     address: Option<u64>,
+    /// An organizer's keys, which are known, and stand for many buyers.
+    machine: Option<u64>,
 }
 
 /// What an operation takes.
@@ -137,6 +150,8 @@ impl Rates {
             caller_cost: buckets(Limit::CallerCost, config.caller_cost_per_minute),
             address_attempts: buckets(Limit::AddressAttempts, config.address_attempts_per_minute),
             address_cost: buckets(Limit::AddressCost, config.address_cost_per_minute),
+            machine_attempts: buckets(Limit::MachineAttempts, config.machine_attempts_per_minute),
+            machine_cost: buckets(Limit::MachineCost, config.machine_cost_per_minute),
             keys: RandomState::new(),
         }
     }
@@ -148,6 +163,16 @@ impl Rates {
         enum Key<'a> {
             Account(&'a Account),
             Address(Address),
+            KeysOf(OrganizerId),
+        }
+        if let Caller::Staff(staff) = caller
+            && let Some(key) = staff.key()
+        {
+            return Who {
+                caller: None,
+                address: None,
+                machine: Some(self.keys.hash_one(Key::KeysOf(key.organizer_id))),
+            };
         }
         let address = address.map(|address| self.keys.hash_one(Key::Address(address)));
         let account = caller.account();
@@ -156,6 +181,7 @@ impl Rates {
                 .map(|account| self.keys.hash_one(Key::Account(account)))
                 .or(address),
             address,
+            machine: None,
         }
     }
 
@@ -170,6 +196,8 @@ impl Rates {
             (&self.caller_cost, who.caller, asked.cost),
             (&self.address_attempts, who.address, asked.attempts),
             (&self.address_cost, who.address, asked.cost),
+            (&self.machine_attempts, who.machine, asked.attempts),
+            (&self.machine_cost, who.machine, asked.cost),
         ] {
             if let (Some(buckets), Some(key)) = (buckets, key) {
                 standing = buckets.take(key, amount, standing)?;

@@ -1,8 +1,8 @@
 //! For whom a new event is created.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait,
-    QueryFilter, QuerySelect, QueryTrait, sea_query::OnConflict,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    QuerySelect, QueryTrait, sea_query::OnConflict,
 };
 
 use super::{accounts, allowed_ids, allows, of_member};
@@ -23,14 +23,12 @@ use crate::{
 pub enum NoOrganizer {
     /// The one that was asked for is none of theirs.
     Unknown,
-    /// Theirs do not let them.
-    NotInRole,
-    /// There are several: it must be said which.
-    Several,
+    /// It must be said for which one.
+    Unsaid,
 }
 
-/// The organizer for whom an event is created: the one that is asked for, or the only one that there is. None for whom there
-/// is none: their first event founds one, see [`found`].
+/// The organizer for whom an event is created: the one that is asked for, or the only one that they own, so that nobody who
+/// makes somebody a member is given their events. None for whom there is none: their first event founds one, see [`found`].
 ///
 /// # Errors
 /// When the database fails.
@@ -77,8 +75,7 @@ pub async fn found(
     }
     let founded = write(&tx, grant.account(), account_id).await?;
     tx.commit().await.step("founding an organizer")?;
-    // Somebody else owns by now what this account has founded once.
-    Ok(founded.ok_or(NoOrganizer::NotInRole))
+    Ok(Ok(founded))
 }
 
 async fn read(
@@ -98,27 +95,32 @@ fn choose(
     asked: Option<OrganizerId>,
     permission: Permission,
 ) -> Result<OrganizerId, NoOrganizer> {
-    let mut among = memberships
-        .iter()
-        .filter(|(id, _)| asked.is_none_or(|asked| asked == *id))
-        .peekable();
-    if among.peek().is_none() {
-        return Err(NoOrganizer::Unknown);
+    if let Some(asked) = asked {
+        let mut among = memberships.iter();
+        let is_theirs = among.any(|(id, role)| *id == asked && allows(*role, permission));
+        return if is_theirs {
+            Ok(asked)
+        } else {
+            Err(NoOrganizer::Unknown)
+        };
     }
-    let mut allowed = among.filter(|(_, role)| allows(*role, permission));
-    match (allowed.next(), allowed.next()) {
-        (None, _) => Err(NoOrganizer::NotInRole),
-        (Some((id, _)), None) => Ok(*id),
-        (Some(_), Some(_)) => Err(NoOrganizer::Several),
+    let mut owned = memberships
+        .iter()
+        .filter(|(_, role)| *role == Role::Owner)
+        .map(|(id, _)| *id);
+    match (owned.next(), owned.next()) {
+        (Some(id), None) => Ok(id),
+        (Some(_), Some(_)) | (None, _) => Err(NoOrganizer::Unsaid),
     }
 }
 
-/// Founds the account's organizer. One without any member was founded by a release that knew of no members.
+/// Founds the account's organizer. One that is there was founded by a release that knew of no members: whoever has founded one
+/// and is no member any more has handed it over.
 async fn write(
     tx: &impl ConnectionTrait,
     account: &Account,
     account_id: CustomerId,
-) -> Result<Option<OrganizerId>, Fault> {
+) -> Result<OrganizerId, Fault> {
     use organizer::Column;
     organizer::Entity::insert(organizer::ActiveModel {
         id: Set(OrganizerId::mint()),
@@ -142,14 +144,6 @@ async fn write(
         .await
         .step("reading an organizer")?
         .expect("an organizer is never deleted, and was written or there before");
-    let members = member::Entity::find()
-        .filter(member::Column::OrganizerId.eq(organizer.id))
-        .count(tx)
-        .await
-        .step("counting an organizer's members")?;
-    if members > 0 {
-        return Ok(None);
-    }
     member::ActiveModel {
         organizer_id: Set(organizer.id),
         account_id: Set(account_id),
@@ -159,7 +153,40 @@ async fn write(
     .insert(tx)
     .await
     .step("writing an organizer's first owner")?;
-    Ok(Some(organizer.id))
+    Ok(organizer.id)
+}
+
+/// Gives organizers that an earlier release has founded their owner: before this one's servers run, the step of the schema does,
+/// but a server of that release may run on beside them for a while.
+///
+/// # Errors
+/// When the database fails.
+pub async fn adopt(store: &Store) -> Result<(), Fault> {
+    let step = "giving organizers their owners";
+    let is_without =
+        "NOT EXISTS (SELECT 1 FROM members WHERE members.organizer_id = organizers.id)";
+    for statement in [
+        format!(
+            "INSERT INTO customers (id, issuer, subject, created_at)
+             SELECT id, issuer, subject, created_at FROM organizers WHERE {is_without}
+             ON CONFLICT (issuer, subject) DO NOTHING"
+        ),
+        format!(
+            "INSERT INTO members (organizer_id, account_id, role, created_at)
+             SELECT organizers.id, customers.id, 'OWNER', organizers.created_at
+             FROM organizers JOIN customers
+                 ON customers.issuer = organizers.issuer AND customers.subject = organizers.subject
+             WHERE {is_without}
+             ON CONFLICT (organizer_id, account_id) DO NOTHING"
+        ),
+    ] {
+        store
+            .writer()
+            .execute_unprepared(&statement)
+            .await
+            .step(step)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -169,20 +196,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_only_one_that_allows_it_is_meant_and_of_two_it_must_be_said_which() {
+    fn only_what_one_owns_alone_needs_no_word() {
         let id = |n| OrganizerId(Uuid::from_u128(n));
         let choose = |all: &[(u128, Role)], asked: Option<u128>| {
             let all: Vec<_> = all.iter().map(|(n, role)| (id(*n), *role)).collect();
             choose(&all, asked.map(id), Permission::Catalogue)
         };
-        let (manager, reader) = (Role::Manager, Role::Reader);
-        assert_eq!(choose(&[(1, manager), (2, reader)], None), Ok(id(1)));
-        let both = [(1, manager), (2, Role::Owner)];
-        assert_eq!(choose(&both, None), Err(NoOrganizer::Several));
+        let (manager, owner) = (Role::Manager, Role::Owner);
+        assert_eq!(choose(&[(1, owner), (2, manager)], None), Ok(id(1)));
+        assert_eq!(choose(&[(1, manager)], None), Err(NoOrganizer::Unsaid));
+        let both = [(1, owner), (2, owner), (3, Role::Reader)];
+        assert_eq!(choose(&both, None), Err(NoOrganizer::Unsaid));
         assert_eq!(choose(&both, Some(2)), Ok(id(2)));
         assert_eq!(choose(&both, Some(3)), Err(NoOrganizer::Unknown));
-        let denied = Err(NoOrganizer::NotInRole);
-        assert_eq!(choose(&[(2, reader)], None), denied);
-        assert_eq!(choose(&[(1, manager), (2, reader)], Some(2)), denied);
+        assert_eq!(choose(&both, Some(4)), Err(NoOrganizer::Unknown));
     }
 }

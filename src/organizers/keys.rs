@@ -8,15 +8,12 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use data_encoding::BASE64URL_NOPAD;
 use sea_orm::{
-    ActiveModelTrait,
-    ActiveValue::Set,
-    ColumnTrait, Condition, DbBackend, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-    sea_query::{Expr, LockType},
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, sea_query::Expr,
 };
 use sha2::{Digest, Sha256};
 
-use super::{accounts, allowed_ids, names::NAME_LEN_MAX};
+use super::{accounts, allowed_ids, members, names::NAME_LEN_MAX};
 use crate::{
     auth::{ApiKey, Grant, Permission},
     entity::{
@@ -30,8 +27,11 @@ use crate::{
     text, time,
 };
 
-/// An organizer shows all of its keys at once, in one list: those that are good, and those that were.
+/// Keys that are good at a time.
 pub const KEYS_PER_ORGANIZER_MAX: u64 = 100;
+
+/// An organizer shows all of its keys at once, in one list: those that are good, and the latest of those that were.
+pub const KEYS_LISTED_MAX: u64 = 200;
 
 const MARK: &str = "rlk_";
 
@@ -140,7 +140,7 @@ pub async fn authenticate(
     }
     let noted_before = now - USE_NOTED_EVERY;
     if row.last_used_at.is_none_or(|at| at < noted_before) {
-        note_use(store, row.id, now, noted_before).await?;
+        note_use(store, row.id, now, noted_before);
     }
     Ok(Ok(ApiKey {
         id: row.id,
@@ -150,29 +150,23 @@ pub async fn authenticate(
     }))
 }
 
-/// Of many requests at once, the first notes it.
-async fn note_use(
-    store: &Arc<Store>,
-    id: ApiKeyId,
-    now: DateTime<Utc>,
-    noted_before: DateTime<Utc>,
-) -> Result<(), Fault> {
+/// Of many requests at once, the first notes it. Nobody waits for it, and a key is as good where it cannot be noted.
+fn note_use(store: &Arc<Store>, id: ApiKeyId, now: DateTime<Utc>, noted_before: DateTime<Utc>) {
     let is_due = Condition::any()
         .add(Column::LastUsedAt.is_null())
         .add(Column::LastUsedAt.lt(noted_before));
     let writing = store.clone();
-    store
-        .to_its_end(async move {
-            Entity::update_many()
-                .col_expr(Column::LastUsedAt, Expr::val(now))
-                .filter(Column::Id.eq(id))
-                .filter(is_due)
-                .exec(writing.writer())
-                .await
-                .step("noting the use of a key")
-        })
-        .await?;
-    Ok(())
+    store.by_the_way(async move {
+        let noted = Entity::update_many()
+            .col_expr(Column::LastUsedAt, Expr::val(now))
+            .filter(Column::Id.eq(id))
+            .filter(is_due)
+            .exec(writing.writer())
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "noting the use of a key failed");
+        }
+    });
 }
 
 /// Makes a key.
@@ -208,23 +202,18 @@ pub async fn create_key(
         .to_its_end(async move {
             let step = "making a key";
             let tx = writing.begin_writing().await.step(step)?;
-            // Nobody else makes one of this organizer meanwhile, so that they are counted.
-            let mut organizer = organizer::Entity::find_by_id(id)
-                .filter(organizer::Column::Id.in_subquery(allowed_ids(&grant)));
-            if writing.backend() == DbBackend::Postgres {
-                organizer = organizer.lock(LockType::NoKeyUpdate);
-            }
-            if organizer.one(&tx).await.step(step)?.is_none() {
+            // Nobody else makes one of this organizer meanwhile, and whoever is owner no more makes none.
+            if !members::lock(&tx, &grant, id).await? {
                 return refused(Refusal::unknown_organizer(Code::UnknownOrganizer));
             }
-            let keys = Entity::find().filter(Column::OrganizerId.eq(id));
-            if keys.count(&tx).await.step(step)? >= KEYS_PER_ORGANIZER_MAX {
+            if good_keys(&tx, id).await? >= KEYS_PER_ORGANIZER_MAX {
                 return refused(Refusal::new(
                     Code::TooManyKeys,
-                    format!("an organizer makes at most {KEYS_PER_ORGANIZER_MAX} keys"),
+                    format!("an organizer has at most {KEYS_PER_ORGANIZER_MAX} keys that are good"),
                 ));
             }
-            let created_by = accounts::id_of(&tx, grant.account()).await?;
+            forget_oldest(&tx, id).await?;
+            let created_by = accounts::lock(&tx, grant.account()).await?;
             let secret = random_key();
             let row = ActiveModel {
                 id: Set(ApiKeyId::mint()),
@@ -246,6 +235,37 @@ pub async fn create_key(
         .await
 }
 
+/// How many keys of the organizer's allow something.
+async fn good_keys(tx: &impl ConnectionTrait, id: OrganizerId) -> Result<u64, Fault> {
+    let is_in_time = Condition::any()
+        .add(Column::ExpiresAt.is_null())
+        .add(Column::ExpiresAt.gt(time::now()));
+    Entity::find()
+        .filter(Column::OrganizerId.eq(id))
+        .filter(Column::RevokedAt.is_null())
+        .filter(is_in_time)
+        .count(tx)
+        .await
+        .step("counting keys")
+}
+
+/// Of keys that allow nothing any more, the oldest makes room for a new one.
+async fn forget_oldest(tx: &impl ConnectionTrait, id: OrganizerId) -> Result<(), Fault> {
+    let step = "forgetting an old key";
+    let of_organizer = Entity::find().filter(Column::OrganizerId.eq(id));
+    if of_organizer.clone().count(tx).await.step(step)? < KEYS_LISTED_MAX {
+        return Ok(());
+    }
+    let is_over = Condition::any()
+        .add(Column::RevokedAt.is_not_null())
+        .add(Column::ExpiresAt.lte(time::now()));
+    let oldest = of_organizer.filter(is_over).order_by_asc(Column::Id);
+    if let Some(row) = oldest.one(tx).await.step(step)? {
+        Entity::delete_by_id(row.id).exec(tx).await.step(step)?;
+    }
+    Ok(())
+}
+
 /// The organizer's keys, oldest first. None when it is none of those whose keys somebody may see.
 ///
 /// # Errors
@@ -256,17 +276,19 @@ pub async fn keys_of(
     id: OrganizerId,
 ) -> Result<Option<Vec<Model>>, Fault> {
     let step = "reading an organizer's keys";
-    let rows = Entity::find()
+    let allowed = organizer::Entity::find_by_id(id)
+        .filter(organizer::Column::Id.in_subquery(allowed_ids(grant)));
+    if allowed.one(store.reader()).await.step(step)?.is_none() {
+        return Ok(None);
+    }
+    Entity::find()
         .filter(Column::OrganizerId.eq(id))
+        .filter(Column::OrganizerId.in_subquery(allowed_ids(grant)))
         .order_by_asc(Column::Id)
         .all(store.reader())
         .await
-        .step(step)?;
-    // Behind the keys, so that nobody sees any who was removed before.
-    let allowed = organizer::Entity::find_by_id(id)
-        .filter(organizer::Column::Id.in_subquery(allowed_ids(grant)));
-    let is_allowed = allowed.one(store.reader()).await.step(step)?.is_some();
-    Ok(is_allowed.then_some(rows))
+        .step(step)
+        .map(Some)
 }
 
 /// A key by its id, if it is one of those that somebody may see.
@@ -297,7 +319,7 @@ pub async fn revoke_key(
         // The first revocation counts.
         let at = Expr::col(Column::RevokedAt).if_null(time::now());
         Entity::update_many()
-            .col_expr(Column::RevokedAt, at.into())
+            .col_expr(Column::RevokedAt, at)
             .filter(Column::Id.eq(id))
             .filter(Column::OrganizerId.in_subquery(allowed))
             .exec_with_returning(writing.writer())

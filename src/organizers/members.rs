@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
     JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{LockType, OnConflict},
+    sea_query::{Expr, LockType, OnConflict},
 };
 
 use super::{accounts, allowed_ids, of_member};
@@ -27,6 +27,9 @@ use crate::{
 
 /// An organizer shows all of its members at once, in one list.
 pub const MEMBERS_PER_ORGANIZER_MAX: u64 = 200;
+
+/// Of an account's memberships so many are listed.
+const MEMBERSHIPS_MAX: u64 = 200;
 
 /// A member, and the account behind it.
 #[derive(Clone, Debug)]
@@ -88,6 +91,7 @@ pub async fn memberships(
         .column(Column::Role)
         .order_by_asc(Column::CreatedAt)
         .order_by_asc(Column::OrganizerId)
+        .limit(MEMBERSHIPS_MAX)
         .into_tuple()
         .all(store.reader())
         .await
@@ -122,7 +126,7 @@ pub async fn set_member(
             if !lock(&tx, &grant, id).await? {
                 return refused(Refusal::unknown_organizer(Code::UnknownOrganizer));
             }
-            let account_id = accounts::id_of(&tx, &account).await?;
+            let account_id = accounts::lock(&tx, &account).await?;
             let before = role_of(&tx, id, account_id).await?;
             if before == Some(Role::Owner) && role != Role::Owner && owners(&tx, id).await? == 1 {
                 return refused(last_owner(Code::LastOwner));
@@ -165,7 +169,7 @@ pub async fn set_member(
         .await
 }
 
-/// Ends a membership. From the answer on it allows nothing, in any process.
+/// Ends a membership, somebody else's or one's own. From the answer on it allows nothing, in any process.
 ///
 /// # Errors
 /// When the database fails.
@@ -176,12 +180,21 @@ pub async fn remove_member(
     account: Account,
 ) -> Answer<(), RemoveMemberCode> {
     use RemoveMemberCode as Code;
+    if !account.is_well_formed() {
+        return refused(unknown_member());
+    }
     let grant = grant.clone();
     let writing = store.clone();
     store
         .to_its_end(async move {
             let tx = begin(&writing).await?;
-            if !lock(&tx, &grant, id).await? {
+            let is_own = account == *grant.account();
+            let is_locked = if is_own {
+                lock_as_member(&tx, &grant, id).await?
+            } else {
+                lock(&tx, &grant, id).await?
+            };
+            if !is_locked {
                 return refused(Refusal::unknown_organizer(Code::UnknownOrganizer));
             }
             let account_id = accounts::find(&tx, &account, false).await?;
@@ -190,11 +203,7 @@ pub async fn remove_member(
                 None => None,
             };
             let (Some(account_id), Some(role)) = (account_id, role) else {
-                return refused(Refusal::at(
-                    Code::UnknownMember,
-                    "subject",
-                    "the organizer has no such member",
-                ));
+                return refused(unknown_member());
             };
             if role == Role::Owner && owners(&tx, id).await? == 1 {
                 return refused(last_owner(Code::LastOwner));
@@ -203,6 +212,7 @@ pub async fn remove_member(
                 .exec(&tx)
                 .await
                 .step("removing a member")?;
+            hand_over(&tx, id, &account).await?;
             tx.commit().await.step("removing a member")?;
             Ok(Ok(()))
         })
@@ -218,7 +228,11 @@ async fn begin(store: &Store) -> Result<DatabaseTransaction, Fault> {
 
 /// Whether somebody may change the organizer's members; nobody else does until the transaction ends. Asked once more behind
 /// the lock: of two owners who remove each other, the second is none any more.
-async fn lock(tx: &impl ConnectionTrait, grant: &Grant, id: OrganizerId) -> Result<bool, Fault> {
+pub(super) async fn lock(
+    tx: &impl ConnectionTrait,
+    grant: &Grant,
+    id: OrganizerId,
+) -> Result<bool, Fault> {
     let allowed = || {
         organizer::Entity::find_by_id(id)
             .filter(organizer::Column::Id.in_subquery(allowed_ids(grant)))
@@ -232,6 +246,44 @@ async fn lock(tx: &impl ConnectionTrait, grant: &Grant, id: OrganizerId) -> Resu
         return Ok(false);
     }
     Ok(allowed().one(tx).await.step(step)?.is_some())
+}
+
+/// As [`lock`], for a member who leaves, whatever their role.
+async fn lock_as_member(
+    tx: &impl ConnectionTrait,
+    grant: &Grant,
+    id: OrganizerId,
+) -> Result<bool, Fault> {
+    lock(tx, &grant.staff.reading(), id).await
+}
+
+/// Whoever founded it and leaves may found another one: the organizer is nobody's first any more.
+async fn hand_over(
+    tx: &impl ConnectionTrait,
+    id: OrganizerId,
+    account: &Account,
+) -> Result<(), Fault> {
+    organizer::Entity::update_many()
+        .col_expr(
+            organizer::Column::Issuer,
+            Expr::val(format!("{RESERVED_ISSUERS}handed-over")),
+        )
+        .col_expr(organizer::Column::Subject, Expr::val(id.to_string()))
+        .filter(organizer::Column::Id.eq(id))
+        .filter(organizer::Column::Issuer.eq(&account.issuer))
+        .filter(organizer::Column::Subject.eq(&account.subject))
+        .exec(tx)
+        .await
+        .step("handing an organizer over")?;
+    Ok(())
+}
+
+fn unknown_member() -> Refusal<RemoveMemberCode> {
+    Refusal::at(
+        RemoveMemberCode::UnknownMember,
+        "subject",
+        "the organizer has no such member",
+    )
 }
 
 async fn role_of(

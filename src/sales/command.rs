@@ -29,6 +29,9 @@ pub struct Command {
     pub account: Account,
     pub key: IdempotencyKey,
     pub action: Action,
+    /// Whether staff ask in the account's name. What the customer has asked for is something else than what staff ask for under
+    /// the same key, who would otherwise be told what the customer was.
+    pub is_by_staff: bool,
 }
 
 /// What is asked for.
@@ -176,7 +179,16 @@ impl Command {
             account,
             key,
             action: action.checked()?,
+            is_by_staff: false,
         })
+    }
+
+    /// The same, asked by staff in the account's name.
+    pub fn by_staff(self) -> Self {
+        Self {
+            is_by_staff: true,
+            ..self
+        }
     }
 
     /// Tickets that must be free, by their ids or by their type.
@@ -260,6 +272,9 @@ impl Command {
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.kind().as_str());
+        if self.is_by_staff {
+            hash.update(b"\0staff\0");
+        }
         match &self.action {
             Action::Purchase {
                 want,

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySel
 
 use super::{Sales, customers, sql};
 use crate::{
-    auth::{Account, Customer, Grant},
+    auth::{Customer, Grant},
     entity::{event, order, order_item},
     fault::{Fault, Step},
     ids::{CustomerId, EventId, OrderId, OrderItemId},
@@ -25,11 +25,6 @@ impl Sales {
             Some(known) => Ok(Some(known)),
             None => customers::find(self.store.reader(), customer.account()).await,
         }
-    }
-
-    /// Forgets an account that was erased.
-    pub fn forget(&self, account: &Account) {
-        self.customers.forget(account);
     }
 
     /// Those of these orders that are this customer's, in no order.

@@ -322,9 +322,7 @@ impl Schema {
         let is_buyers = before.contains("purchase")
             || matches!(
                 (parent, name),
-                ("Viewer" | "Subscription", _)
-                    | ("Query", "order")
-                    | ("Mutation", "eraseAccount")
+                ("Viewer" | "Subscription", _) | ("Query", "order") | ("Mutation", "eraseAccount")
             )
             || self.has_key(&field["args"]);
         Call {

@@ -20,8 +20,8 @@ use crate::{
 /// An event to be created.
 #[derive(InputObject)]
 pub struct CreateEventInput {
-    /// For which organizer: one whose manager or owner you are. If absent, it is the only one that there is; an account that is
-    /// a member of none founds one by its first event, and owns it.
+    /// For which organizer: one whose manager or owner you are. If absent, it is the only one that you own; an account that is a
+    /// member of none founds one by its first event, and owns it.
     organizer_id: Option<ID>,
     /// The readable name in the event's URL, unique among all events: lower-case letters and digits, with single
     /// hyphens between words, at most 80.
@@ -113,10 +113,8 @@ pub struct PublishEventInput {
 pub enum CreateEventErrorCode {
     /// There is no such organizer of yours.
     UnknownOrganizer,
-    /// You act for several organizers: say for which of them.
+    /// You are a member, and own several organizers or none: say for which one.
     OrganizerMissing,
-    /// You are a member, and neither manager nor owner.
-    NotManager,
     /// Another event has this slug.
     SlugTaken,
     /// The slug is not lower-case words with hyphens between.
@@ -259,15 +257,11 @@ impl EventMutation {
 async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<CreateEventPayload> {
     let grant = caller(ctx).staff(Permission::Catalogue)?;
     let hold_secs_max = catalogue::Terms::default().hold_secs_max;
-    let organizer_id = match input.organizer_id {
-        None => None,
+    let organizer_id = input.organizer_id.map(|id| {
+        let id = GlobalId::decode(&id).and_then(GlobalId::organizer);
         // What is no organizer's id is one that is not there.
-        Some(id) => Some(
-            GlobalId::decode(&id)
-                .and_then(GlobalId::organizer)
-                .unwrap_or(OrganizerId(Uuid::nil())),
-        ),
-    };
+        id.unwrap_or(OrganizerId(Uuid::nil()))
+    });
     let new = catalogue::NewEvent {
         slug: input.slug,
         name: input.name,

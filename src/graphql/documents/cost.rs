@@ -25,11 +25,14 @@ use crate::graphql::{
 const INTROSPECTED_PER_COST: u64 = 20;
 
 /// What costs more than its fields, or them more than once, by type and field.
-const WEIGHTS: [(&str, &str, Weight); 6] = [
+const WEIGHTS: [(&str, &str, Weight); 9] = [
     ("Query", "inventoryAudit", Weight::More(AUDIT_COST)),
     ("Query", "nodes", Weight::Each(&["ids"])),
     ("Query", "_entities", Weight::Each(&["representations"])),
     ("Event", "ticketTypes", Weight::Whole),
+    ("Organizer", "members", Weight::Whole),
+    ("Organizer", "apiKeys", Weight::Whole),
+    ("Viewer", "memberships", Weight::Whole),
     (
         "Mutation",
         "blockTickets",

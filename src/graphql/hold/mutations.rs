@@ -166,6 +166,7 @@ async fn hold_tickets(ctx: &Context<'_>, input: HoldTicketsInput) -> Result<Hold
     let named = fields.tickets.clone();
     let asked = Asked {
         account,
+        is_by_staff: buyer.is_named(),
         event_id,
         key: &input.idempotency_key,
         action: Action::Hold { want },
@@ -190,6 +191,7 @@ async fn extend_hold(
     };
     let asked = Asked {
         account,
+        is_by_staff: buyer.is_named(),
         event_id,
         key: &input.idempotency_key,
         action: Action::ExtendHold { hold_id },
@@ -221,6 +223,7 @@ async fn release_hold(
     let named = tickets.clone().unwrap_or_default();
     let asked = Asked {
         account,
+        is_by_staff: buyer.is_named(),
         event_id,
         key: &input.idempotency_key,
         action: Action::ReleaseHold { hold_id, tickets },
@@ -243,6 +246,7 @@ async fn purchase_hold(
     };
     let asked = Asked {
         account,
+        is_by_staff: buyer.is_named(),
         event_id,
         key: &input.idempotency_key,
         action: Action::PurchaseHold {

@@ -174,7 +174,7 @@ impl MemberMutation {
         Some(deadline::done(ctx, set_member(ctx, input)).await)
     }
 
-    /// Ends a membership: from the answer on it allows nothing. Needs the token of one of the organizer's owners.
+    /// Ends a membership: from the answer on it allows nothing. Needs the token of one of the organizer's owners, or of the member.
     async fn remove_member(
         &self,
         ctx: &Context<'_>,
@@ -204,8 +204,12 @@ async fn set_member(ctx: &Context<'_>, input: SetMemberInput) -> Result<SetMembe
 }
 
 async fn remove_member(ctx: &Context<'_>, input: RemoveMemberInput) -> Result<RemoveMemberPayload> {
-    let grant = caller(ctx).staff(Permission::Administer)?;
+    let mut grant = caller(ctx).staff(Permission::Read)?;
     let account = account(grant.account(), input.issuer, input.subject);
+    // Whoever was made a member can leave.
+    if account != *grant.account() {
+        grant = grant.staff.about_to(Permission::Administer)?;
+    }
     let id = organizer_id(&input.organizer_id);
     let answer = match id {
         Some(id) if permit_for(ctx, &grant, id).await? => {

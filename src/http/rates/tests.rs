@@ -8,6 +8,8 @@ fn rates(caller: (u32, u32), address: (u32, u32)) -> Rates {
         caller_attempts_per_minute: caller.1,
         address_cost_per_minute: address.0,
         address_attempts_per_minute: address.1,
+        machine_cost_per_minute: 0,
+        machine_attempts_per_minute: 0,
     })
 }
 
@@ -19,6 +21,7 @@ fn who(caller: u64, address: u64) -> Who {
     Who {
         caller: Some(caller),
         address: Some(address),
+        machine: None,
     }
 }
 

@@ -11,6 +11,8 @@ on_both_databases! {
     async fn whoever_is_erased_is_nowhere_and_what_they_bought_stays(database: Database) {
         let house = House::open(&database).await;
         let ada = house.client(Who::Customer);
+        let allow = json!({ "id": house.event.id, "version": 2, "cancellableUntil": "2099-01-01T00:00:00Z" });
+        assert_eq!(codes(&house.client(Who::Owner).ask("updateEvent", "", allow).await), Vec::<&str>::new());
         let tickets = house.event.ticket_ids();
         let order = ada.purchase_ticket(tickets[0], "a").await.sold();
         let export = "{ me { issuer subject orders { nodes { id total { amount } items { seatLabel admissionCode } } } holds { nodes { id } } } }";
@@ -18,10 +20,19 @@ on_both_databases! {
         assert_eq!(data["me"]["subject"], "ada");
         assert_eq!(data["me"]["orders"]["nodes"][0]["id"], json!(order.id));
 
-        let wrong = ada.ask("eraseAccount", "isErased", json!({ "subject": "bob" })).await;
+        let erase = async |subject: &str| {
+            ada.ask("eraseAccount", "isErased", json!({ "subject": subject })).await
+        };
+        let wrong = erase("bob").await;
         assert_eq!((codes(&wrong), &wrong["isErased"]), (vec!["OTHER_ACCOUNT"], &json!(false)));
+        // Forgotten, they could have as many tickets again.
+        assert_eq!(codes(&erase("ada").await), ["HAS_TICKETS"]);
+        assert!(ada.cancel_order(&order.id, None, None, "c").await.is_sold());
+        let held = ada.hold_tickets(&tickets[2..3], "h").await.held();
+        assert_eq!(codes(&erase("ada").await), ["HAS_TICKETS"]);
+        assert!(ada.release_hold(&held.id, None, "r").await.is_held());
         for _ in 0..2 {
-            let erased = ada.ask("eraseAccount", "isErased", json!({ "subject": "ada" })).await;
+            let erased = erase("ada").await;
             assert_eq!((codes(&erased), &erased["isErased"]), (vec![], &json!(true)), "also twice");
         }
         let look = database.look().await;
@@ -33,7 +44,6 @@ on_both_databases! {
         // Whoever comes back is somebody new, with the same keys.
         let new = ada.purchase_ticket(tickets[1], "a").await.sold();
         assert_ne!(new.id, order.id);
-        assert!(ada.purchase_ticket(tickets[0], "b").await.is_refused("ALREADY_SOLD"));
     }
 
     async fn whoever_acts_for_an_organizer_is_let_go_first(database: Database) {
@@ -47,7 +57,8 @@ on_both_databases! {
         }
         set_member(owner, &house.organizer_id, "manager", "OWNER").await;
         let input = json!({ "organizerId": house.organizer_id, "subject": "the hall" });
-        assert_eq!(codes(&house.client(Who::Manager).ask("removeMember", "", input).await), Vec::<&str>::new());
+        // By themselves: nobody is held who was made a member.
+        assert_eq!(codes(&house.client(Who::Owner).ask("removeMember", "", input).await), Vec::<&str>::new());
         assert_eq!(codes(&erase("the hall").await), Vec::<&str>::new());
         let look = database.look().await;
         for row in organizer::Entity::find().all(&look).await.unwrap() {

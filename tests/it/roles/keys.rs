@@ -107,6 +107,10 @@ on_both_databases! {
         assert_eq!(again, order, "and once");
         let mine = house.client(Who::Customer).data("{ me { orders { nodes { id } } } }", json!({})).await;
         assert_eq!(mine["me"]["orders"]["nodes"], json!([{ "id": order.id }]));
+        // What the customer has bought without the shop, the shop is not told by guessing the customer's key.
+        let own = house.client(Who::Customer).purchase_ticket(tickets[4], "own").await.sold();
+        assert!(buy_for(shop, tickets[4], ada.clone(), "own").await.is_refused("IDEMPOTENCY_KEY_REUSED"));
+        assert!(own.items[0].admission_code.is_some());
         // The same subject, known to the organizer alone, is somebody else.
         let walk_in = json!({ "subject": "ada" });
         let other = buy_for(shop, tickets[1], walk_in.clone(), "a").await.sold();

@@ -85,7 +85,8 @@ on_both_databases! {
             }
             outsider.ask("createEvent", "event { organizer { id } }", input).await
         };
-        assert_eq!(codes(&create(None).await), ["ORGANIZER_MISSING"]);
+        // What they own is meant, whoever has made them a member of what else.
+        assert_eq!(create(None).await["event"]["organizer"]["id"], json!(house.foreign_id));
         let created = create(Some(&house.organizer_id)).await;
         assert_eq!(created["event"]["organizer"]["id"], json!(house.organizer_id));
         // What is no organizer's id is one that is not there.
@@ -93,7 +94,12 @@ on_both_databases! {
 
         let reader = house.client(Who::Reader);
         let refused = reader.ask("createEvent", "", seed::event_input()).await;
-        assert_eq!(codes(&refused), ["NOT_MANAGER"], "and founds nothing");
+        assert_eq!(codes(&refused), ["ORGANIZER_MISSING"], "and founds nothing");
+        // Nobody has to stay, and then may found one of their own.
+        let leave = json!({ "organizerId": house.organizer_id, "subject": "reader" });
+        assert_eq!(codes(&reader.ask("removeMember", "", leave).await), Vec::<&str>::new());
+        let created = reader.ask("createEvent", "event { organizer { id } }", seed::event_input()).await;
+        assert_ne!(created["event"]["organizer"]["id"], json!(house.organizer_id));
     }
 
     async fn two_first_events_at_once_found_one_organizer(database: Database) {
@@ -112,9 +118,11 @@ on_both_databases! {
         let house = House::open(&database).await;
         let owner = house.client(Who::Owner);
         let long = "x".repeat(256);
-        for (issuer, subject) in [("rowlock", ""), ("", "ada"), ("rowlock:api-key", "ada"), ("rowlock", &long), ("row\nlock", "ada")] {
+        for (issuer, subject) in [("rowlock", ""), ("", "ada"), ("rowlock:api-key", "ada"), ("rowlock", &long), ("row\nlock", "ada"), ("rowlock", "a\u{0}")] {
             let input = json!({ "organizerId": house.organizer_id, "issuer": issuer, "subject": subject, "role": "OWNER" });
             assert_eq!(codes(&owner.ask("setMember", "", input).await), ["INVALID_ACCOUNT"], "{issuer:?} {subject:?}");
+            let input = json!({ "organizerId": house.organizer_id, "issuer": issuer, "subject": subject });
+            assert_eq!(codes(&owner.ask("removeMember", "", input).await), ["UNKNOWN_MEMBER"], "{issuer:?} {subject:?}");
         }
     }
 }
