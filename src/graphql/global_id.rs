@@ -168,6 +168,7 @@ mod tests {
             GlobalId::Order(event, OrderId(own)),
             GlobalId::OrderItem(event, OrderItemId(own)),
             GlobalId::Hold(event, HoldId(own)),
+            GlobalId::ApiKey(ApiKeyId(own)),
         ] {
             assert_eq!(GlobalId::decode(&id.encode()), Some(id));
         }
