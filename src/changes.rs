@@ -1,21 +1,38 @@
 //! The change log: what changes of an event's tickets, in an order in which it can be read again.
 //!
-//! Whoever changes tickets appends in the same transaction, a set for each event, see `sales/journal.rs`. Each set
+//! Whoever changes tickets appends in the same transaction, a [`ChangeSet`] for each event, see `sales/journal.rs`. Each set
 //! has a version, one more than the set before it, and of one ticket's changes the later has the greater version. So whoever
 //! knows an event's tickets as they were at one version, and reads all that came after it, knows them as they are.
 //!
 //! It is append-only, and tells of orders and holds, never of people. It knows nothing of why a status may change: that is
 //! `sales`, its only writer. Adding and removing tickets changes no status and is not in it: a ticket is born available.
 
+pub mod forget;
+pub mod history;
+pub mod seat_map;
+pub mod watch;
+
 use std::fmt::Write;
 
-use sea_orm::{ActiveEnum, DbErr};
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveEnum, DbErr, FromQueryResult};
 use uuid::Uuid;
 
 use crate::{
     entity::ticket::Status,
+    fault::{Fault, Step},
     ids::{HoldId, OrderId, TicketId},
 };
+
+/// What is committed at once of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeSet {
+    pub version: i64,
+    /// By the database's clock, just before the commit.
+    pub at: DateTime<Utc>,
+    /// No ticket is in it twice.
+    pub changes: Vec<Change>,
+}
 
 /// A ticket's change of status; from held to held it is another hold's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +151,7 @@ pub fn write(changes: &[Change]) -> String {
 
 /// # Errors
 /// When it is not what [`write()`] writes, as when only a later release knows a cause.
-pub fn read(text: &str) -> Result<Vec<Change>, DbErr> {
+fn read(text: &str) -> Result<Vec<Change>, DbErr> {
     type Fields = (Uuid, String, String, String, Option<Uuid>, Option<Uuid>);
     let all: Vec<Fields> =
         serde_json::from_str(text).map_err(|error| DbErr::Type(error.to_string()))?;
@@ -154,6 +171,24 @@ pub fn read(text: &str) -> Result<Vec<Change>, DbErr> {
             })
         })
         .collect()
+}
+
+/// A set as the database has it.
+#[derive(FromQueryResult)]
+struct Row {
+    version: i64,
+    at: DateTime<Utc>,
+    changes: String,
+}
+
+impl Row {
+    fn into_set(self) -> Result<ChangeSet, Fault> {
+        Ok(ChangeSet {
+            version: self.version,
+            at: self.at,
+            changes: read(&self.changes).step("understanding a set of changes")?,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod event;
 mod event_copy;
 mod event_mutations;
+mod history;
 mod organizer;
 mod ticket;
 mod ticket_mutations;
@@ -26,10 +27,11 @@ pub use self::{
     event::Event,
     event_copy::CopyEventErrorCode,
     event_mutations::{CreateEventErrorCode, PublishEventErrorCode, UpdateEventErrorCode},
+    history::HISTORY_COST,
     organizer::Organizer,
-    ticket::Ticket,
+    ticket::{Ticket, TicketStatus},
     ticket_mutations::{AddSeatsErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode},
-    ticket_type::TicketType,
+    ticket_type::{Availability, TicketType},
     ticket_type_mutations::{CreateTicketTypeErrorCode, UpdateTicketTypeErrorCode},
 };
 
