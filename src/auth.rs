@@ -1,7 +1,8 @@
 //! Who is calling: a signed token becomes a caller with a role.
 //!
-//! Authorization is a type. What only a customer may do takes a [`Customer`], what only an organizer may do takes an
-//! [`Organizer`], and neither can be made except from a verified token, so that a resolver cannot forget the check.
+//! Authorization is a type. What only a customer may do takes a [`Customer`], what only staff may do takes a [`Grant`],
+//! and neither can be made except from a verified token or key, so that a resolver cannot forget the check. For which
+//! organizers staff act, and as what, is in the database (`organizers`).
 //!
 //! A token is verified in `tokens.rs` by the issuer that it names (`issuer.rs`), with a key of that issuer's that is meant
 //! for the token's algorithm (`key.rs`), and its claims say the role (`roles.rs`). Keys come from where the operator has
@@ -17,6 +18,7 @@ mod key;
 mod look;
 mod roles;
 mod source;
+mod staff;
 mod tokens;
 mod upkeep;
 
@@ -24,11 +26,14 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::config::RESERVED_ISSUERS;
+
 pub use self::{
     issuer::TokenError,
     key::{KEY_LEN_MIN, KeyError},
     roles::ClaimPath,
     source::SourceError,
+    staff::{ApiKey, By, Grant, KEY_ISSUER, Permission, Staff},
     tokens::{OpenError, Tokens},
     upkeep::Upkeep,
 };
@@ -41,6 +46,13 @@ const ACCOUNT_LEN_MAX: usize = 255;
 pub struct Account {
     pub issuer: String,
     pub subject: String,
+}
+
+impl Account {
+    /// Whether a token could speak for it.
+    pub fn is_well_formed(&self) -> bool {
+        is_account_part(&self.issuer) && is_account_part(&self.subject)
+    }
 }
 
 /// Accounts are customer data and stay out of logs, also by accident.
@@ -56,7 +68,7 @@ impl std::fmt::Debug for Account {
 pub enum Role {
     /// Buys tickets and sees their own orders.
     Customer,
-    /// Creates events and sells their tickets.
+    /// Staff: acts for the organizers whose member they are.
     Organizer,
 }
 
@@ -64,17 +76,7 @@ pub enum Role {
 #[derive(Clone, Debug)]
 pub struct Customer(Account);
 
-/// A verified organizer.
-#[derive(Clone, Debug)]
-pub struct Organizer(Account);
-
 impl Customer {
-    pub fn account(&self) -> &Account {
-        &self.0
-    }
-}
-
-impl Organizer {
     pub fn account(&self) -> &Account {
         &self.0
     }
@@ -86,7 +88,7 @@ pub enum Caller {
     /// No token.
     Anonymous,
     Customer(Customer),
-    Organizer(Organizer),
+    Staff(Staff),
 }
 
 /// Why a caller may not.
@@ -96,6 +98,10 @@ pub enum Denial {
     Unauthenticated,
     /// The token's role is another.
     Forbidden { needs: Role },
+    /// The machine's key does not allow it.
+    OutOfScope { needs: Permission },
+    /// They are staff of that organizer, but in a role that does not allow it.
+    NotInRole { needs: Permission },
 }
 
 impl Caller {
@@ -104,7 +110,7 @@ impl Caller {
         match self {
             Self::Anonymous => None,
             Self::Customer(customer) => Some(customer.account()),
-            Self::Organizer(organizer) => Some(organizer.account()),
+            Self::Staff(staff) => Some(staff.account()),
         }
     }
 
@@ -112,15 +118,19 @@ impl Caller {
         match self {
             Self::Customer(customer) => Ok(customer),
             Self::Anonymous => Err(Denial::Unauthenticated),
-            Self::Organizer(_) => Err(Denial::Forbidden {
+            Self::Staff(_) => Err(Denial::Forbidden {
                 needs: Role::Customer,
             }),
         }
     }
 
-    pub fn organizer(&self) -> Result<&Organizer, Denial> {
+    /// Staff, about to use this permission.
+    ///
+    /// # Errors
+    /// When they are no staff, or their key does not allow it.
+    pub fn staff(&self, permission: Permission) -> Result<Grant, Denial> {
         match self {
-            Self::Organizer(organizer) => Ok(organizer),
+            Self::Staff(staff) => staff.about_to(permission),
             Self::Anonymous => Err(Denial::Unauthenticated),
             Self::Customer(_) => Err(Denial::Forbidden {
                 needs: Role::Organizer,
@@ -142,6 +152,14 @@ impl Identity {
         Self {
             caller: Caller::Anonymous,
             expires_at: None,
+        }
+    }
+
+    /// Of a machine, whose key the database has.
+    pub fn of_key(key: ApiKey) -> Self {
+        Self {
+            expires_at: key.expires_at.map(SystemTime::from),
+            caller: Caller::Staff(Staff::machine(key)),
         }
     }
 }

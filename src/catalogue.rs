@@ -13,7 +13,6 @@ mod draft;
 mod edit_event;
 mod edit_ticket_type;
 mod events;
-mod organizers;
 mod phrases;
 mod remove_tickets;
 mod rules;
@@ -43,7 +42,6 @@ pub use self::{
         EventFilter, EventKey, event_by_slug, events_by_ids, events_by_slugs, events_page,
         is_on_sale, own_event,
     },
-    organizers::organizers_by_ids,
     remove_tickets::{RemoveTicketsCode, TICKETS_PER_REMOVAL_MAX, remove_tickets},
     rules::instant,
     search::{SEARCH_LEN_MAX, SEARCH_WORDS_MAX, SEARCHED_DESCRIPTION_LEN, Words},
@@ -58,73 +56,8 @@ pub use self::{
     },
     tickets::{Seat, Ticket, TicketFilter, tickets_by_ids, tickets_page},
 };
-use crate::{fault::Fault, store::Store};
-
-/// Why a write was refused, in words for the operator: a value, not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal<C> {
-    pub code: C,
-    /// A plain sentence.
-    pub message: String,
-    /// The field of the input that is to blame, if one is.
-    pub field: Option<String>,
-}
-
-/// What a write answers: what it wrote, or everything that speaks against it.
-pub type Answer<T, C> = Result<Result<T, Vec<Refusal<C>>>, Fault>;
-
-impl<C> Refusal<C> {
-    fn with_code<D>(self, code: impl FnOnce(C) -> D) -> Refusal<D> {
-        Refusal {
-            code: code(self.code),
-            message: self.message,
-            field: self.field,
-        }
-    }
-
-    fn new(code: C, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            field: None,
-        }
-    }
-
-    /// Another organizer's event is as unknown as one that is not there.
-    pub fn unknown_event(code: C) -> Self {
-        Self::new(code, "there is no such event of yours")
-    }
-
-    /// Another organizer's ticket type is as unknown as one that is not there.
-    pub fn unknown_ticket_type(code: C) -> Self {
-        Self::new(code, "there is no such ticket type of yours")
-    }
-
-    /// Another write of many tickets holds the event.
-    fn busy(code: C) -> Self {
-        Self::new(
-            code,
-            "tickets of this event are being added or removed right now: try again when that is done",
-        )
-    }
-
-    fn event_cancelled(code: C) -> Self {
-        Self::new(code, "the event is cancelled")
-    }
-
-    fn at(code: C, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            field: Some(field.into()),
-        }
-    }
-}
-
-/// The answer that refuses for one reason.
-fn refused<T, C>(refusal: Refusal<C>) -> Answer<T, C> {
-    Ok(Err(vec![refusal]))
-}
+pub use crate::refusal::{Answer, Refusal};
+use crate::{refusal::refused, store::Store};
 
 /// Runs a write to its end, also when its caller stops waiting: see [`Store::to_its_end`].
 async fn to_its_end<T, W>(store: &Arc<Store>, write: impl FnOnce(Arc<Store>) -> W) -> T

@@ -10,7 +10,7 @@ mod tokens;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use self::{
-    issuers::IssuerConfig,
+    issuers::{IssuerConfig, RESERVED_ISSUERS},
     origin::AllowedOrigin,
     query::{QueryConfig, Switch},
     tokens::TokenConfig,

@@ -8,7 +8,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use crate::{
-    auth::{Account, Caller, KeyError, Organizer, Role, TokenError, Tokens},
+    auth::{Account, Caller, Grant, KeyError, Permission, Role, TokenError, Tokens},
     catalogue::{self, Answer, NewEvent, NewTicketType, SeatRow, Seats, Terms, TicketFilter},
     entity::{event, ticket, ticket_type::Admission},
     fault::{Fault, Step},
@@ -122,8 +122,7 @@ pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
     if holds_others(reader).await.step(step)? {
         return Err(DemoError::NotADemo);
     }
-    let organizer = organizer(tokens)?;
-    let caller = Caller::Organizer(organizer.clone());
+    let caller = organizer(tokens)?;
     let mut found = 0;
     for slug in [HALL, FESTIVAL, SOLD_OUT, NOT_YET] {
         match catalogue::event_by_slug(&domain.store, &caller, slug).await? {
@@ -136,7 +135,9 @@ pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
         0 => {
             Maker {
                 domain,
-                organizer,
+                grant: caller
+                    .staff(Permission::Catalogue)
+                    .expect("a token says what it was issued for"),
                 now: crate::time::now(),
             }
             .make_all(tokens)
@@ -147,18 +148,14 @@ pub async fn fill(domain: &Domain, tokens: &Tokens) -> Result<(), DemoError> {
     }
 }
 
-fn organizer(tokens: &Tokens) -> Result<Organizer, DemoError> {
+fn organizer(tokens: &Tokens) -> Result<Caller, DemoError> {
     let token = tokens.issue(Role::Organizer, ORGANIZER, TOKEN_LIFETIME)?;
-    let caller = tokens.verify(&token)?.caller;
-    Ok(caller
-        .organizer()
-        .expect("a token says what it was issued for")
-        .clone())
+    Ok(tokens.verify(&token)?.caller)
 }
 
 struct Maker<'a> {
     domain: &'a Domain,
-    organizer: Organizer,
+    grant: Grant,
     now: DateTime<Utc>,
 }
 
@@ -322,7 +319,7 @@ impl Maker<'_> {
                 ..Terms::default()
             },
         };
-        let answer = catalogue::create_event(&self.domain.store, &self.organizer, new).await;
+        let answer = catalogue::create_event(&self.domain.store, &self.grant, None, new).await;
         accepted("event", answer).map(|event| event.id)
     }
 
@@ -340,7 +337,7 @@ impl Maker<'_> {
             position: None,
         };
         let answer =
-            catalogue::create_ticket_type(&self.domain.store, &self.organizer, event, new).await;
+            catalogue::create_ticket_type(&self.domain.store, &self.grant, event, new).await;
         accepted("ticket type", answer).map(|ticket_type| ticket_type.id)
     }
 
@@ -365,13 +362,8 @@ impl Maker<'_> {
                 accessible: accessible.iter().map(|&label| label.to_owned()).collect(),
             })
             .collect();
-        let answer = catalogue::add_seats(
-            &self.domain.store,
-            &self.organizer,
-            (event, ticket_type),
-            rows,
-        )
-        .await;
+        let answer =
+            catalogue::add_seats(&self.domain.store, &self.grant, (event, ticket_type), rows).await;
         accepted("seats", answer).map(|_| ())
     }
 
@@ -383,12 +375,12 @@ impl Maker<'_> {
     ) -> Result<(), DemoError> {
         let store = &self.domain.store;
         let answer =
-            catalogue::set_capacity(store, &self.organizer, (event, ticket_type), capacity).await;
+            catalogue::set_capacity(store, &self.grant, (event, ticket_type), capacity).await;
         accepted("places", answer).map(|_| ())
     }
 
     async fn publish(&self, event: EventId) -> Result<(), DemoError> {
-        let answer = catalogue::publish_event(&self.domain.store, &self.organizer, event).await;
+        let answer = catalogue::publish_event(&self.domain.store, &self.grant, event).await;
         accepted("publication", answer).map(|_| ())
     }
 

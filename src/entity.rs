@@ -2,10 +2,12 @@
 //!
 //! Knows nothing about rules or GraphQL: no entity derives a GraphQL trait, and no function here decides anything.
 
+pub mod api_key;
 pub mod customer;
 pub mod event;
 pub mod hold;
 pub mod idempotency_key;
+pub mod member;
 pub mod order;
 pub mod order_item;
 pub mod organizer;

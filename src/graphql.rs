@@ -4,14 +4,17 @@
 //! Knows nothing about HTTP, and decides nothing about tickets. Refusals are data (`userErrors`), faults are top-level
 //! errors with a code from [`fault::Code`].
 
+mod access;
 mod answer;
 mod audit;
+mod buyer;
 mod catalogue;
 mod company;
 mod deadline;
 mod desk;
 mod documents;
 mod engine;
+mod erasure;
 pub mod fault;
 mod federation;
 pub mod global_id;
@@ -21,6 +24,7 @@ mod loaders;
 mod money;
 mod node;
 mod order;
+mod organizer;
 mod page;
 mod purchase;
 mod schema;

@@ -47,6 +47,8 @@ id_types! {
     OrderItemId,
     /// One addition of tickets that took several transactions.
     ImportId,
+    /// A machine's key.
+    ApiKeyId,
 }
 
 /// Ids that are made for nothing but themselves.
@@ -61,7 +63,7 @@ macro_rules! minted {
     )+};
 }
 
-minted! { OrganizerId, CustomerId, EventId, TicketTypeId, TicketId, HoldId, ImportId }
+minted! { OrganizerId, CustomerId, EventId, TicketTypeId, TicketId, HoldId, ImportId, ApiKeyId }
 
 /// The last bits of an order's id, which count its items.
 const ITEM_BITS: u128 = 0x3ff;

@@ -11,7 +11,7 @@
 //! `sales/waiting.rs`.
 //!
 //! # Rooms, from the top
-//! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`entity`] → [`store`], with
+//! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`organizers`] → [`entity`] → [`store`], with
 //! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] and [`rush`]
 //! stand beside `main`. [`live`] tells whoever waits in this process, and other processes, that something has changed; `sales`
 //! rings, and `graphql` listens. What a change of tickets changes in their counts is said in `counts`, which `sales` and `catalogue`
@@ -33,9 +33,12 @@ pub mod ids;
 pub mod live;
 pub mod migrate;
 pub mod money;
+pub mod organizers;
 pub mod page;
+pub mod refusal;
 pub mod rush;
 pub mod sales;
 pub mod seat;
 pub mod store;
+mod text;
 pub mod time;

@@ -12,14 +12,17 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use rowlock::{
     audit::{self, Which},
-    auth::{Role, Tokens},
+    auth::{Permission, Role, Staff, Tokens},
     changes,
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
     graphql::{self, Domain, Engine, global_id::GlobalId},
     http::{self, App, End, Listeners, Persisted},
     ids::EventId,
-    migrate, rush,
+    migrate,
+    organizers::{self, NewKey, Scope},
+    refusal::Answer,
+    rush,
     sales::Sales,
     store::{DatabaseUrl, Store},
 };
@@ -115,6 +118,15 @@ enum Command {
         #[arg(long)]
         federation: bool,
     },
+    /// Make, list and revoke an organizer's keys for machines, beside running servers or without one
+    ///
+    /// With SQLite, whose file one process writes, only while no server runs: use the API's createApiKey there.
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
+        #[command(flatten)]
+        database: DatabaseConfig,
+    },
     /// Print a token for a caller, signed with the server's key
     Token {
         /// What the caller may do
@@ -137,6 +149,37 @@ enum MigrateAction {
     Up,
     /// List the steps, applied and pending
     Status,
+}
+
+#[derive(Subcommand)]
+enum KeyAction {
+    /// Make a key and print it, this once: whoever has it can do what it allows
+    Create {
+        /// The organizer for whom it acts, by its id
+        #[arg(long, value_name = "ID")]
+        organizer: String,
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// What it allows, such as read,sell
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<Scope>,
+        /// How long it is good, such as 30d; without it, until it is revoked
+        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+        lifetime: Option<Duration>,
+    },
+    /// List an organizer's keys: what each begins with, its id, what it allows and whether it is good
+    List {
+        /// The organizer, by its id
+        #[arg(long, value_name = "ID")]
+        organizer: String,
+    },
+    /// Revoke a key: from then on it allows nothing, on any server
+    Revoke {
+        /// The key's id, as the list has it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -167,6 +210,7 @@ fn main() -> ExitCode {
         | Command::Migrate { .. }
         | Command::ForgetChanges { .. }
         | Command::Schema { .. }
+        | Command::Key { .. }
         | Command::Token { .. } => ExitCode::FAILURE,
     };
     match run(cli) {
@@ -201,6 +245,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             of_events_before,
             database,
         } => Runtime::new()?.block_on(run_forget(of_events_before, &database))?,
+        Command::Key { action, database } => {
+            Runtime::new()?.block_on(run_key(action, &database))?;
+        }
         Command::Audit {
             event,
             format,
@@ -289,6 +336,78 @@ async fn run_forget(before: DateTime<Utc>, database: &DatabaseConfig) -> Result<
     let len = forgotten.map_err(|fault| format!("{} failed: {}", fault.step, fault.source))?;
     println!("forgot {len} commits");
     Ok(())
+}
+
+/// One for what is written, one for what is read.
+const KEY_CONNECTIONS: u32 = 2;
+
+/// How long a command waits for a statement.
+const KEY_STATEMENT_MAX: Duration = Duration::from_secs(10);
+
+async fn run_key(action: KeyAction, database: &DatabaseConfig) -> Result<(), Failure> {
+    let url = database_url(database)?;
+    let store = Arc::new(Store::connect(&url, KEY_CONNECTIONS, KEY_STATEMENT_MAX).await?);
+    let grant = Staff::operator().about_to(Permission::Administer);
+    let grant = grant.expect("whoever has the database may do everything");
+    let organizer = |id: String| {
+        let id = GlobalId::decode(&id.into()).and_then(GlobalId::organizer);
+        id.ok_or("this is no organizer's id: { event(by: …) { organizer { id } } } says it")
+    };
+    match action {
+        KeyAction::Create {
+            organizer: id,
+            name,
+            scopes,
+            lifetime,
+        } => {
+            let expires_at = lifetime.map(|lifetime| Utc::now() + lifetime);
+            let new = NewKey {
+                name,
+                scopes,
+                expires_at,
+            };
+            let made = organizers::create_key(&store, &grant, organizer(id)?, new).await;
+            println!("{}", done(made)?.secret);
+        }
+        KeyAction::List { organizer: id } => {
+            let keys = organizers::keys_of(&store, &grant, organizer(id)?).await;
+            let keys = keys.map_err(|fault| fault.source)?;
+            for key in keys.ok_or("there is no such organizer")? {
+                let state = match (key.revoked_at, key.expires_at) {
+                    (Some(at), _) => format!("revoked {at}"),
+                    (None, Some(at)) => format!("good until {at}"),
+                    (None, None) => "good".to_owned(),
+                };
+                println!(
+                    "{}  {}  {}  {state}  {}",
+                    key.prefix,
+                    GlobalId::ApiKey(key.id).encode().as_str(),
+                    key.scopes,
+                    key.name
+                );
+            }
+        }
+        KeyAction::Revoke { id } => {
+            let id = GlobalId::decode(&id.into()).and_then(GlobalId::api_key);
+            let id = id.ok_or("this is no key's id: rowlock key list has them")?;
+            let key = done(organizers::revoke_key(&store, &grant, id).await)?;
+            println!("revoked {}", key.prefix);
+        }
+    }
+    Ok(())
+}
+
+/// What was done, or why it was refused.
+fn done<T, C>(answer: Answer<T, C>) -> Result<T, Failure> {
+    let refusals = match answer.map_err(|fault| fault.source)? {
+        Ok(done) => return Ok(done),
+        Err(refusals) => refusals,
+    };
+    let messages: Vec<String> = refusals
+        .into_iter()
+        .map(|refusal| refusal.message)
+        .collect();
+    Err(messages.join("; ").into())
 }
 
 async fn run_audit(

@@ -14,7 +14,8 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     sqlx::{
         self, Connection,
         postgres::PgListener,
@@ -323,6 +324,19 @@ impl Store {
     /// makes a sale wait, and must be short.
     pub fn writer(&self) -> &DatabaseConnection {
         &self.writer
+    }
+
+    /// Begins a transaction that writes. SQLite takes its one lock at once: a transaction that begins by reading and then
+    /// writes would fail when another wrote in between.
+    pub async fn begin_writing(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: match self.backend() {
+                DbBackend::Postgres => None,
+                _ => Some(SqliteTransactionMode::Immediate),
+            },
+            ..TransactionOptions::default()
+        };
+        self.writer().begin_with_options(options).await
     }
 
     /// Runs a write to its end, also when its caller stops waiting: a transaction that is dropped half-way could leave its

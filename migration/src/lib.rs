@@ -15,6 +15,7 @@ mod m0006_search_copy;
 mod m0007_counts;
 mod m0008_sold_references;
 mod m0009_fewer_indexes;
+mod m0010_members;
 mod m0020_changes;
 
 use sea_orm_migration::prelude::*;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_counts::Migration),
             Box::new(m0008_sold_references::Migration),
             Box::new(m0009_fewer_indexes::Migration),
+            Box::new(m0010_members::Migration),
             Box::new(m0020_changes::Migration),
         ]
     }

@@ -9,10 +9,11 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, errors::ErrorKind
 use serde_json::{Map, Value};
 
 use super::{
-    Account, Caller, Customer, Identity, Organizer, Role, is_account_part,
+    Account, Caller, Customer, Identity, Role, is_account_part,
     key::{ALGORITHMS, Key, KeyError},
     roles::RoleRule,
     source::Source,
+    staff::Staff,
 };
 use crate::config::IssuerConfig;
 
@@ -217,7 +218,7 @@ impl Issuer {
         };
         let caller = match self.roles.role(claims).ok_or(TokenError::NoRole)? {
             Role::Customer => Caller::Customer(Customer(account)),
-            Role::Organizer => Caller::Organizer(Organizer(account)),
+            Role::Organizer => Caller::Staff(Staff::member(account)),
         };
         Ok(Identity {
             caller,

@@ -14,7 +14,7 @@ use super::{
     to_its_end,
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::{
         event,
         ticket::{Column, Entity},
@@ -35,18 +35,18 @@ pub struct SeatsAdded {
 /// Adds seats of this ticket type, all of them or none.
 pub async fn add_seats(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     (event_id, ticket_type_id): (EventId, TicketTypeId),
     rows: Vec<SeatRow>,
 ) -> Answer<SeatsAdded, AddSeatsCode> {
     use AddSeatsCode as Code;
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
         let seats_len = match seats::check(&rows) {
             Ok(seats_len) => seats_len,
             Err(refusals) => return Ok(Err(refusals)),
         };
-        let (bulk, event) = match Bulk::begin(&store, &organizer, event_id).await? {
+        let (bulk, event) = match Bulk::begin(&store, &grant, event_id).await? {
             Ok(begun) => begun,
             Err(NotBegun::UnknownEvent) => {
                 return refused(Refusal::unknown_ticket_type(Code::UnknownTicketType));

@@ -21,7 +21,7 @@ use super::{
     Answer, bulk_sql as sql, edit_ticket_type::lock_own_event, phrases::begin, seats::PlacedSeat,
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::{event, ticket, ticket_import, ticket_type},
     fault::{Fault, Step},
     ids::{EventId, ImportId, TicketId, TicketTypeId},
@@ -80,11 +80,11 @@ impl<'a> Bulk<'a> {
     /// Begins a write to the organizer's own event.
     pub(super) async fn begin(
         store: &'a Store,
-        organizer: &Organizer,
+        grant: &Grant,
         event_id: EventId,
     ) -> Result<Result<(Self, event::Model), NotBegun>, Fault> {
         let tx = begin(store).await?;
-        let event = match lock_own_event(&tx, organizer, event_id).await {
+        let event = match lock_own_event(&tx, grant, event_id).await {
             Ok(Some(event)) => event,
             Ok(None) => return Ok(Err(NotBegun::UnknownEvent)),
             Err(fault) if sql::is_lock_timeout(&fault) => return Ok(Err(NotBegun::Busy)),

@@ -24,7 +24,7 @@ use super::{
     to_its_end,
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::{
         event,
         ticket::{Column, Entity},
@@ -40,13 +40,13 @@ use crate::{
 /// refers to both.
 pub async fn copy_event(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     id: EventId,
     copy: EventCopy,
 ) -> Answer<event::Model, CopyEventCode> {
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
-        let Some(event) = own_event(&store, &organizer, id).await? else {
+        let Some(event) = own_event(&store, &grant, id).await? else {
             return refused(Refusal::unknown_event(CopyEventCode::UnknownEvent));
         };
         let new = match copied(&event, copy) {

@@ -89,6 +89,9 @@ pub struct EventCopy {
 /// Why an event is not created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateEventCode {
+    UnknownOrganizer,
+    OrganizerMissing,
+    NotManager,
     SlugTaken,
     InvalidSlug,
     InvalidName,
@@ -435,8 +438,11 @@ impl CreateEventCode {
             Self::InvalidName => UpdateEventCode::InvalidName,
             Self::InvalidDescription => UpdateEventCode::InvalidDescription,
             Self::InvalidVenue => UpdateEventCode::InvalidVenue,
-            Self::InvalidCurrency => {
-                unreachable!("an event keeps the currency it was created with")
+            Self::UnknownOrganizer
+            | Self::OrganizerMissing
+            | Self::NotManager
+            | Self::InvalidCurrency => {
+                unreachable!("an event keeps the organizer and the currency it was created with")
             }
             Self::InvalidTimeZone => UpdateEventCode::InvalidTimeZone,
             Self::InvalidStart => UpdateEventCode::InvalidStart,

@@ -10,17 +10,17 @@ use sea_orm::{
 use super::{
     Answer, Refusal,
     draft::{CreateEventCode, EventChange, NewEvent, UpdateEventCode, changed, draft},
-    organizers::{find_or_create, own_id},
     refused, to_its_end,
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::{
         event::{ActiveModel, Column, Entity, Model, Status},
         ticket_import::EVENT_IS_SHOWN,
     },
     fault::{Fault, Step},
-    ids::EventId,
+    ids::{EventId, OrganizerId},
+    organizers::{NoOrganizer, allowed_ids, found, organizer_for},
     store::Store,
     time,
 };
@@ -32,19 +32,30 @@ pub enum PublishEventCode {
     EventCancelled,
 }
 
-/// Creates a draft that the organizer alone sees.
+/// Creates a draft that the organizer's members alone see: of the one that is asked for, or of the only one there is.
 pub async fn create_event(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
+    asked: Option<OrganizerId>,
     new: NewEvent,
 ) -> Answer<Model, CreateEventCode> {
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
+        let organizer_id = match organizer_for(&store, &grant, asked).await? {
+            Ok(organizer_id) => organizer_id,
+            Err(none) => return Ok(Err(vec![no_organizer(none)])),
+        };
         let event = match draft(new) {
             Ok(event) => event,
             Err(refusals) => return Ok(Err(refusals)),
         };
-        let organizer_id = find_or_create(&store, &organizer).await?;
+        let organizer_id = match organizer_id {
+            Some(organizer_id) => organizer_id,
+            None => match found(&store, &grant).await? {
+                Ok(organizer_id) => organizer_id,
+                Err(none) => return Ok(Err(vec![no_organizer(none)])),
+            },
+        };
         let inserted = ActiveModel {
             organizer_id: Set(organizer_id),
             ..event
@@ -64,14 +75,14 @@ pub async fn create_event(
 /// Changes an event that is still as it was at `version`.
 pub async fn update_event(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     id: EventId,
     version: i64,
     change: EventChange,
 ) -> Answer<Model, UpdateEventCode> {
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
-        let Some(event) = own_event(&store, &organizer, id).await? else {
+        let Some(event) = own_event(&store, &grant, id).await? else {
             return refused(Refusal::unknown_event(UpdateEventCode::UnknownEvent));
         };
         if event.version != version {
@@ -119,10 +130,10 @@ pub async fn update_event(
 /// Shows a draft to everybody. Publishing a published event changes nothing.
 pub async fn publish_event(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     id: EventId,
 ) -> Answer<Model, PublishEventCode> {
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
         let published = Entity::update_many()
             .col_expr(Column::Status, Expr::val("PUBLISHED"))
@@ -138,7 +149,7 @@ pub async fn publish_event(
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
             .col_expr(Column::UpdatedAt, Expr::val(time::now()))
             .filter(Column::Id.eq(id))
-            .filter(Column::OrganizerId.in_subquery(own_id(&organizer)))
+            .filter(Column::OrganizerId.in_subquery(allowed_ids(&grant)))
             .filter(Expr::cust(EVENT_IS_SHOWN))
             .filter(Column::Status.eq(Status::Draft))
             .exec_with_returning(store.writer())
@@ -147,7 +158,7 @@ pub async fn publish_event(
         if let Some(event) = published.into_iter().next() {
             return Ok(Ok(event));
         }
-        match own_event(&store, &organizer, id).await? {
+        match own_event(&store, &grant, id).await? {
             None => refused(Refusal::unknown_event(PublishEventCode::UnknownEvent)),
             Some(event) => match event.status {
                 Status::Published => Ok(Ok(event)),
@@ -166,11 +177,11 @@ pub async fn publish_event(
 /// The organizer's own event. Another organizer's is as unknown as one that is not there.
 pub(super) async fn own_event(
     store: &Store,
-    organizer: &Organizer,
+    grant: &Grant,
     id: EventId,
 ) -> Result<Option<Model>, Fault> {
     Entity::find_by_id(id)
-        .filter(Column::OrganizerId.in_subquery(own_id(organizer)))
+        .filter(Column::OrganizerId.in_subquery(allowed_ids(grant)))
         .filter(Expr::cust(EVENT_IS_SHOWN))
         .one(store.writer())
         .await
@@ -198,6 +209,27 @@ fn owned_ever(max: Option<i32>) -> Expr {
 /// A draft sells nothing: what its limits were before does not count.
 fn is_published() -> Expr {
     Expr::col(Column::Status).eq("PUBLISHED")
+}
+
+fn no_organizer(none: NoOrganizer) -> Refusal<CreateEventCode> {
+    use CreateEventCode as Code;
+    match none {
+        NoOrganizer::Unknown => Refusal::at(
+            Code::UnknownOrganizer,
+            "organizerId",
+            "there is no such organizer of yours",
+        ),
+        NoOrganizer::NotInRole => Refusal::at(
+            Code::NotManager,
+            "organizerId",
+            "you are no manager of the organizer: one of its owners can make you one",
+        ),
+        NoOrganizer::Several => Refusal::at(
+            Code::OrganizerMissing,
+            "organizerId",
+            "you act for several organizers: say for which of them",
+        ),
+    }
 }
 
 pub(super) fn is_slug_taken(fault: &Fault) -> bool {

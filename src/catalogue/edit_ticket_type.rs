@@ -10,9 +10,9 @@ use sea_orm::{
     sea_query::{Expr, LockType},
 };
 
-use super::{Answer, Refusal, organizers::own_id, phrases::begin, refused, rules, to_its_end};
+use super::{Answer, Refusal, phrases::begin, refused, rules, to_its_end};
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::{
         event,
         ticket_import::EVENT_IS_SHOWN,
@@ -20,6 +20,7 @@ use crate::{
     },
     fault::{Fault, Step},
     ids::{EventId, TicketTypeId},
+    organizers::allowed_ids,
     store::Store,
     time,
 };
@@ -73,15 +74,15 @@ pub enum UpdateTicketTypeCode {
 /// Creates a ticket type without tickets.
 pub async fn create_ticket_type(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     event_id: EventId,
     new: NewTicketType,
 ) -> Answer<Model, CreateTicketTypeCode> {
     use CreateTicketTypeCode as Code;
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
         let tx = begin(&store).await?;
-        let Some(event) = lock_own_event(&tx, &organizer, event_id).await? else {
+        let Some(event) = lock_own_event(&tx, &grant, event_id).await? else {
             return refused(Refusal::unknown_event(Code::UnknownEvent));
         };
         if event.status == event::Status::Cancelled {
@@ -138,15 +139,15 @@ pub async fn create_ticket_type(
 /// Changes a ticket type that is still as it was at `version`. What is sold already keeps its price.
 pub async fn update_ticket_type(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     (event_id, id): (EventId, TicketTypeId),
     version: i64,
     change: TicketTypeChange,
 ) -> Answer<Model, UpdateTicketTypeCode> {
     use UpdateTicketTypeCode as Code;
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
-        let Some((ticket_type, event)) = own_ticket_type(&store, &organizer, event_id, id).await?
+        let Some((ticket_type, event)) = own_ticket_type(&store, &grant, event_id, id).await?
         else {
             return refused(Refusal::unknown_ticket_type(Code::UnknownTicketType));
         };
@@ -204,11 +205,11 @@ pub async fn update_ticket_type(
 /// the event at all. SQLite's transaction is the lock.
 pub(super) async fn lock_own_event(
     tx: &impl ConnectionTrait,
-    organizer: &Organizer,
+    grant: &Grant,
     id: EventId,
 ) -> Result<Option<event::Model>, Fault> {
     let mut select = event::Entity::find_by_id(id)
-        .filter(event::Column::OrganizerId.in_subquery(own_id(organizer)))
+        .filter(event::Column::OrganizerId.in_subquery(allowed_ids(grant)))
         .filter(Expr::cust(EVENT_IS_SHOWN));
     if tx.get_database_backend() == DbBackend::Postgres {
         select = select.lock(LockType::NoKeyUpdate);
@@ -218,11 +219,11 @@ pub(super) async fn lock_own_event(
 
 async fn own_ticket_type(
     store: &Store,
-    organizer: &Organizer,
+    grant: &Grant,
     event_id: EventId,
     id: TicketTypeId,
 ) -> Result<Option<(Model, event::Model)>, Fault> {
-    let Some(event) = super::edit_event::own_event(store, organizer, event_id).await? else {
+    let Some(event) = super::edit_event::own_event(store, grant, event_id).await? else {
         return Ok(None);
     };
     let ticket_type = Entity::find_by_id((event_id, id))

@@ -7,15 +7,16 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement},
 };
 
-use super::{organizers::own_id, rules, search::Words};
+use super::{rules, search::Words};
 use crate::{
-    auth::{self, Caller},
+    auth::{Caller, Grant},
     entity::{
         event::{self, Column, Entity, Status},
         ticket_import::EVENT_IS_SHOWN,
     },
     fault::{Fault, Step},
     ids::{EventId, OrganizerId},
+    organizers::allowed_ids,
     page::{Direction, Page, Slice},
     store::{
         Store,
@@ -106,11 +107,11 @@ pub async fn events_by_slugs(
 /// The organizer's own event of this id, whatever its status.
 pub async fn own_event(
     store: &Store,
-    organizer: &auth::Organizer,
+    grant: &Grant,
     id: EventId,
 ) -> Result<Option<event::Model>, Fault> {
     Entity::find_by_id(id)
-        .filter(Column::OrganizerId.in_subquery(own_id(organizer)))
+        .filter(Column::OrganizerId.in_subquery(allowed_ids(grant)))
         .one(store.reader())
         .await
         .step("reading an organizer's event")
@@ -149,9 +150,9 @@ pub async fn events_page(
 pub(super) fn is_visible(caller: &Caller) -> Condition {
     let public = Condition::any().add(Column::Status.ne(Status::Draft));
     match caller {
-        Caller::Organizer(organizer) => {
+        Caller::Staff(staff) => {
             let own = Condition::all()
-                .add(Column::OrganizerId.in_subquery(own_id(organizer)))
+                .add(Column::OrganizerId.in_subquery(allowed_ids(&staff.reading())))
                 // A copy is a draft that is not shown before it is whole.
                 .add(Expr::cust(EVENT_IS_SHOWN));
             public.add(own)
@@ -170,11 +171,11 @@ pub(super) fn visible_ids(caller: &Caller) -> SelectStatement {
 }
 
 /// The ids of the organizer's own events, as a subquery.
-pub(super) fn own_ids(organizer: &auth::Organizer) -> SelectStatement {
+pub(super) fn own_ids(grant: &Grant) -> SelectStatement {
     Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Column::OrganizerId.in_subquery(own_id(organizer)))
+        .filter(Column::OrganizerId.in_subquery(allowed_ids(grant)))
         .into_query()
 }
 

@@ -1,9 +1,6 @@
 //! What the catalogue says in several statements.
 
-use sea_orm::{
-    Condition, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait, sea_query::Expr,
-};
+use sea_orm::{Condition, DatabaseTransaction, DbBackend, sea_query::Expr};
 
 use crate::{
     entity::{ticket::Status, ticket_import},
@@ -39,18 +36,10 @@ pub(super) fn is_shown(backend: DbBackend) -> Condition {
     }
 }
 
-/// Begins a transaction that writes. SQLite takes its one lock at once: a transaction that begins by reading and then
-/// writes would fail when another wrote in between.
+/// Begins a transaction that writes, see [`Store::begin_writing`].
 pub(super) async fn begin(store: &Store) -> Result<DatabaseTransaction, Fault> {
     store
-        .writer()
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: match store.backend() {
-                DbBackend::Postgres => None,
-                _ => Some(SqliteTransactionMode::Immediate),
-            },
-            ..TransactionOptions::default()
-        })
+        .begin_writing()
         .await
         .step("beginning a transaction of the catalogue")
 }

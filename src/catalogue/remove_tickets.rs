@@ -11,7 +11,7 @@ use super::{
     bulk_sql as sql, refused, to_its_end,
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::event,
     fault::Fault,
     ids::{EventId, TicketId},
@@ -39,12 +39,12 @@ pub enum RemoveTicketsCode {
 /// A ticket that is none here (no id of a ticket of this event) is given as none, and refused by its place.
 pub async fn remove_tickets(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     event_id: EventId,
     tickets: Vec<Option<TicketId>>,
 ) -> Answer<usize, RemoveTicketsCode> {
     use RemoveTicketsCode as Code;
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
         if tickets.is_empty() {
             let text = "there is no ticket to remove";
@@ -54,7 +54,7 @@ pub async fn remove_tickets(
             let text = format!("at most {TICKETS_PER_REMOVAL_MAX} tickets are removed at once");
             return refused(Refusal::at(Code::TooManyTickets, "ticketIds", text));
         }
-        let (mut bulk, event) = match Bulk::begin(&store, &organizer, event_id).await? {
+        let (mut bulk, event) = match Bulk::begin(&store, &grant, event_id).await? {
             Ok(begun) => begun,
             Err(NotBegun::UnknownEvent) => {
                 return refused(Refusal::unknown_event(Code::UnknownEvent));

@@ -4,6 +4,7 @@ use chrono::{DateTime, Datelike, Utc};
 use iso_currency::Currency;
 
 use crate::money::Money;
+pub(super) use crate::text::line;
 
 /// A slug is a part of a URL that people read out and type.
 pub const SLUG_LEN_MAX: usize = 80;
@@ -47,20 +48,6 @@ pub(super) fn slug(slug: &str) -> Checked<()> {
     } else {
         Err(format!(
             "a slug has 1 to {SLUG_LEN_MAX} lower-case letters and digits, with single hyphens between words"
-        ))
-    }
-}
-
-/// One line of text, such as a name or a venue.
-pub(super) fn line(what: &str, text: &str, len_max: usize) -> Checked<()> {
-    let is_line = (1..=len_max).contains(&text.chars().count())
-        && text.trim() == text
-        && !text.chars().any(char::is_control);
-    if is_line {
-        Ok(())
-    } else {
-        Err(format!(
-            "{what} has 1 to {len_max} characters in one line, with no space around them"
         ))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     bulk_sql as sql, refused, ticket_types, to_its_end,
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::{
         event,
         ticket_type::{self, Admission},
@@ -33,18 +33,18 @@ pub enum SetCapacityCode {
 /// sold, held or blocked are never removed.
 pub async fn set_capacity(
     store: &Arc<Store>,
-    organizer: &Organizer,
+    grant: &Grant,
     (event_id, ticket_type_id): (EventId, TicketTypeId),
     capacity: i64,
 ) -> Answer<ticket_type::Model, SetCapacityCode> {
     use SetCapacityCode as Code;
-    let organizer = organizer.clone();
+    let grant = grant.clone();
     to_its_end(store, async move |store| {
         if capacity < 0 {
             let text = "a capacity is 0 or more";
             return refused(Refusal::at(Code::InvalidCapacity, "capacity", text));
         }
-        let (mut bulk, event) = match Bulk::begin(&store, &organizer, event_id).await? {
+        let (mut bulk, event) = match Bulk::begin(&store, &grant, event_id).await? {
             Ok(begun) => begun,
             Err(NotBegun::UnknownEvent) => {
                 return refused(Refusal::unknown_ticket_type(Code::UnknownTicketType));

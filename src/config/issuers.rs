@@ -16,6 +16,9 @@ const ISSUERS_LEN_MAX: usize = 32;
 /// A longer name is refused, see the accounts' own bound.
 const NAME_LEN_MAX: usize = 255;
 
+/// Issuers that begin so are Rowlock's own: of machines' keys, and of customers whom no token speaks for.
+pub const RESERVED_ISSUERS: &str = "rowlock:";
+
 /// The most that a token's clock may be away from ours: it is added to each token's time.
 pub const LEEWAY_SECS_MAX: u64 = 300;
 
@@ -118,6 +121,11 @@ impl IssuerConfig {
         if !is_name || self.issuer.contains(char::is_control) {
             return Err(format!(
                 "an issuer's name has 1 to {NAME_LEN_MAX} bytes and no control characters"
+            ));
+        }
+        if self.issuer.starts_with(RESERVED_ISSUERS) {
+            return Err(format!(
+                "an issuer's name does not begin with {RESERVED_ISSUERS}, which is for accounts without tokens"
             ));
         }
         if self.audiences.is_empty() || self.audiences.iter().any(String::is_empty) {

@@ -4,7 +4,6 @@ mod event;
 mod event_copy;
 mod event_mutations;
 mod history;
-mod organizer;
 mod ticket;
 mod ticket_mutations;
 mod ticket_type;
@@ -28,7 +27,6 @@ pub use self::{
     event_copy::CopyEventErrorCode,
     event_mutations::{CreateEventErrorCode, PublishEventErrorCode, UpdateEventErrorCode},
     history::HISTORY_COST,
-    organizer::Organizer,
     ticket::{Ticket, TicketStatus},
     ticket_mutations::{AddSeatsErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode},
     ticket_type::{Availability, TicketType},

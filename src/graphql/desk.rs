@@ -17,7 +17,9 @@ pub use self::{
         PurchaseHoldUserError, PurchaseTicketUserError, PurchaseTicketsUserError, Reason,
         ReleaseHoldUserError, split,
     },
-    refusal::{Fields, Subject, instant, unknown_hold, unknown_order, unknown_ticket},
+    refusal::{
+        Fields, Subject, instant, unknown_hold, unknown_order, unknown_ticket, unknown_tickets,
+    },
     selection::{TicketSelection, read_held, read_items},
 };
 use super::{domain, hold::Hold, loaders::load_own, order::Order};

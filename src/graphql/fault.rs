@@ -3,7 +3,11 @@
 
 use async_graphql::{Error, ErrorExtensions};
 
-use crate::{auth::Denial, fault::Fault, sales::RETRY_AFTER_SECS};
+use crate::{
+    auth::{Denial, Permission},
+    fault::Fault,
+    sales::RETRY_AFTER_SECS,
+};
 
 /// Every value that `extensions.code` can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub enum Code {
     InvalidToken,
     /// The token's time is over: get a new one.
     TokenExpired,
-    /// The caller's role may not do this.
+    /// The caller's role, or the key's scopes, do not allow this.
     Forbidden,
     /// There is nothing at this path.
     NotFound,
@@ -160,6 +164,28 @@ impl From<Denial> for Error {
                 match needs {
                     crate::auth::Role::Customer => "customer",
                     crate::auth::Role::Organizer => "organizer",
+                }
+            )),
+            Denial::OutOfScope { needs } => Code::Forbidden.error(format!(
+                "this needs a key with the scope {}",
+                match needs {
+                    Permission::Read => "READ",
+                    Permission::Sell => "SELL",
+                    Permission::Block => "BLOCK",
+                    Permission::Catalogue => "CATALOGUE",
+                    Permission::Cancel => "CANCEL",
+                    Permission::Administer => return Code::Forbidden.error(
+                        "no key may do this: it needs the token of one of the organizer's owners",
+                    ),
+                }
+            )),
+            Denial::NotInRole { needs } => Code::Forbidden.error(format!(
+                "this needs another role for the organizer: {}",
+                match needs {
+                    Permission::Read => "any",
+                    Permission::Sell | Permission::Block => "BOX_OFFICE, MANAGER or OWNER",
+                    Permission::Catalogue | Permission::Cancel => "MANAGER or OWNER",
+                    Permission::Administer => "OWNER",
                 }
             )),
         }

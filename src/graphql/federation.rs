@@ -10,16 +10,17 @@ use async_graphql::{
 };
 
 use super::{
-    catalogue::{Event, Organizer, Ticket, TicketType},
+    catalogue::{Event, Ticket, TicketType},
     fault::Code,
     hold::Hold,
     node::{NODES_MAX, Node, find},
     order::{Order, OrderItem},
+    organizer::{ApiKey, Organizer},
     schema::sdl,
 };
 
 /// What another server may know an object by, and extend.
-const ENTITIES: [&str; 7] = [
+const ENTITIES: [&str; 8] = [
     "Organizer",
     "Event",
     "TicketType",
@@ -27,6 +28,7 @@ const ENTITIES: [&str; 7] = [
     "Order",
     "OrderItem",
     "Hold",
+    "ApiKey",
 ];
 
 /// The schema as a router composes it with others: without what only the router asks, and with the keys.
@@ -55,6 +57,7 @@ enum Entity {
     Order(Order),
     OrderItem(OrderItem),
     Hold(Hold),
+    ApiKey(ApiKey),
 }
 
 /// What a router is told of this server.
@@ -135,6 +138,7 @@ impl From<Node> for Entity {
             Node::Order(order) => Self::Order(order),
             Node::OrderItem(item) => Self::OrderItem(item),
             Node::Hold(hold) => Self::Hold(hold),
+            Node::ApiKey(key) => Self::ApiKey(key),
         }
     }
 }

@@ -8,7 +8,9 @@ use data_encoding::BASE64URL_NOPAD;
 use uuid::Uuid;
 
 use super::fault::Code;
-use crate::ids::{EventId, HoldId, OrderId, OrderItemId, OrganizerId, TicketId, TicketTypeId};
+use crate::ids::{
+    ApiKeyId, EventId, HoldId, OrderId, OrderItemId, OrganizerId, TicketId, TicketTypeId,
+};
 
 /// The longest id that is one: a kind and two UUIDs in base64.
 const ID_LEN_MAX: usize = 44;
@@ -23,6 +25,7 @@ pub enum GlobalId {
     Order(EventId, OrderId),
     OrderItem(EventId, OrderItemId),
     Hold(EventId, HoldId),
+    ApiKey(ApiKeyId),
 }
 
 impl GlobalId {
@@ -35,6 +38,7 @@ impl GlobalId {
             Self::Order(EventId(event), OrderId(id)) => (b'O', Some(event), id),
             Self::OrderItem(EventId(event), OrderItemId(id)) => (b'I', Some(event), id),
             Self::Hold(EventId(event), HoldId(id)) => (b'H', Some(event), id),
+            Self::ApiKey(ApiKeyId(id)) => (b'K', None, id),
         };
         let mut bytes = vec![kind];
         bytes.extend(event.iter().flat_map(|event| *event.as_bytes()));
@@ -56,6 +60,7 @@ impl GlobalId {
                 match kind {
                     b'G' => Some(Self::Organizer(OrganizerId(id))),
                     b'E' => Some(Self::Event(EventId(id))),
+                    b'K' => Some(Self::ApiKey(ApiKeyId(id))),
                     _ => None,
                 }
             }
@@ -76,93 +81,66 @@ impl GlobalId {
 
     /// The organizer's id, if it names an organizer.
     pub fn organizer(self) -> Option<OrganizerId> {
-        match self {
-            Self::Organizer(id) => Some(id),
-            Self::Event(_)
-            | Self::TicketType(..)
-            | Self::Ticket(..)
-            | Self::Order(..)
-            | Self::OrderItem(..)
-            | Self::Hold(..) => None,
-        }
+        let Self::Organizer(id) = self else {
+            return None;
+        };
+        Some(id)
     }
 
     /// The event's id, if it names an event.
     pub fn event(self) -> Option<EventId> {
-        match self {
-            Self::Event(id) => Some(id),
-            Self::Organizer(_)
-            | Self::TicketType(..)
-            | Self::Ticket(..)
-            | Self::Order(..)
-            | Self::OrderItem(..)
-            | Self::Hold(..) => None,
-        }
+        let Self::Event(id) = self else {
+            return None;
+        };
+        Some(id)
     }
 
     /// The ticket type's id, if it names a ticket type.
     pub fn ticket_type(self) -> Option<(EventId, TicketTypeId)> {
-        match self {
-            Self::TicketType(event, id) => Some((event, id)),
-            Self::Organizer(_)
-            | Self::Event(_)
-            | Self::Ticket(..)
-            | Self::Order(..)
-            | Self::OrderItem(..)
-            | Self::Hold(..) => None,
-        }
+        let Self::TicketType(event, id) = self else {
+            return None;
+        };
+        Some((event, id))
     }
 
     /// The ticket's id, if it names a ticket.
     pub fn ticket(self) -> Option<(EventId, TicketId)> {
-        match self {
-            Self::Ticket(event, id) => Some((event, id)),
-            Self::Organizer(_)
-            | Self::Event(_)
-            | Self::TicketType(..)
-            | Self::Order(..)
-            | Self::OrderItem(..)
-            | Self::Hold(..) => None,
-        }
+        let Self::Ticket(event, id) = self else {
+            return None;
+        };
+        Some((event, id))
     }
 
     /// The order's id, if it names one.
     pub fn order(self) -> Option<(EventId, OrderId)> {
-        match self {
-            Self::Order(event, id) => Some((event, id)),
-            Self::Organizer(_)
-            | Self::Event(_)
-            | Self::TicketType(..)
-            | Self::Ticket(..)
-            | Self::OrderItem(..)
-            | Self::Hold(..) => None,
-        }
+        let Self::Order(event, id) = self else {
+            return None;
+        };
+        Some((event, id))
     }
 
     /// The item's id, if it names one.
     pub fn order_item(self) -> Option<(EventId, OrderItemId)> {
-        match self {
-            Self::OrderItem(event, id) => Some((event, id)),
-            Self::Organizer(_)
-            | Self::Event(_)
-            | Self::TicketType(..)
-            | Self::Ticket(..)
-            | Self::Order(..)
-            | Self::Hold(..) => None,
-        }
+        let Self::OrderItem(event, id) = self else {
+            return None;
+        };
+        Some((event, id))
     }
 
     /// The hold's id, if it names one.
     pub fn hold(self) -> Option<(EventId, HoldId)> {
-        match self {
-            Self::Hold(event, id) => Some((event, id)),
-            Self::Organizer(_)
-            | Self::Event(_)
-            | Self::TicketType(..)
-            | Self::Ticket(..)
-            | Self::Order(..)
-            | Self::OrderItem(..) => None,
-        }
+        let Self::Hold(event, id) = self else {
+            return None;
+        };
+        Some((event, id))
+    }
+
+    /// The id of a machine's key, if it names one.
+    pub fn api_key(self) -> Option<ApiKeyId> {
+        let Self::ApiKey(id) = self else {
+            return None;
+        };
+        Some(id)
     }
 
     /// As [`Self::decode`], with the coded error of a query's argument.

@@ -103,7 +103,7 @@ pub(super) fn load<'a>(ctx: &Context<'a>) -> Load<'a, CatalogueReader> {
     let request: &Loaders = ctx.data_unchecked();
     let loader = match caller(ctx) {
         // Their drafts are for nobody else.
-        Caller::Organizer(_) => request.catalogue.get_or_init(|| {
+        Caller::Staff(_) => request.catalogue.get_or_init(|| {
             of_request(CatalogueReader {
                 store: domain(ctx).store.clone(),
                 caller: caller(ctx).clone(),

@@ -3,12 +3,13 @@
 use async_graphql::{Context, Error, ID, Interface, Object, Result};
 
 use super::{
-    catalogue::{Event, Organizer, Ticket, TicketType},
+    catalogue::{Event, Ticket, TicketType},
     fault::Code,
     global_id::GlobalId,
     hold::Hold,
     loaders::{load, load_own},
     order::{Order, OrderItem},
+    organizer::{self, ApiKey, Organizer},
 };
 
 /// How many objects one `nodes` reads at most, as many as the longest page has.
@@ -29,6 +30,7 @@ pub enum Node {
     Order(Order),
     OrderItem(OrderItem),
     Hold(Hold),
+    ApiKey(ApiKey),
 }
 
 #[derive(Default)]
@@ -83,10 +85,11 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, Error> {
         GlobalId::OrderItem(event, id) => load_own(ctx)
             .load_one((event, id))
             .await?
-            .map(|row| Node::OrderItem(OrderItem(row))),
+            .map(|row| Node::OrderItem(row.into())),
         GlobalId::Hold(event, id) => load_own(ctx)
             .load_one((event, id))
             .await?
             .map(|held| Node::Hold(held.into())),
+        GlobalId::ApiKey(id) => organizer::find_key(ctx, id).await?.map(Node::ApiKey),
     })
 }

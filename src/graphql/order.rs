@@ -13,6 +13,7 @@ pub use self::{
     updated::OrderSubscription,
 };
 use super::{
+    buyer::Buyer,
     caller,
     catalogue::{Event, Ticket},
     global_id::GlobalId,
@@ -33,6 +34,8 @@ pub struct Order {
     row: order::Model,
     /// Known without reading when the order was placed just now.
     items: Option<Vec<order_item::Model>>,
+    /// Whether staff have placed it in the customer's name, and hand out its tickets.
+    is_handed_out: bool,
 }
 
 /// Where an order stands.
@@ -92,11 +95,25 @@ impl Order {
     /// The tickets, one item each, the cancelled ones too.
     async fn items(&self, ctx: &Context<'_>) -> Result<Vec<OrderItem>> {
         let rows = self.read_items(ctx).await?;
-        Ok(rows.into_iter().map(OrderItem).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| OrderItem {
+                row,
+                is_handed_out: self.is_handed_out,
+            })
+            .collect())
     }
 }
 
 impl Order {
+    /// Who places an order in a customer's name sees what the customer would, to hand it out.
+    pub fn handed_out_by(self, buyer: &Buyer<'_>) -> Self {
+        Self {
+            is_handed_out: buyer.is_named(),
+            ..self
+        }
+    }
+
     async fn read_items(&self, ctx: &Context<'_>) -> Result<Vec<order_item::Model>> {
         Ok(match &self.items {
             Some(rows) => rows.clone(),
@@ -110,7 +127,11 @@ impl Order {
 
 impl From<order::Model> for Order {
     fn from(row: order::Model) -> Self {
-        Self { row, items: None }
+        Self {
+            row,
+            items: None,
+            is_handed_out: false,
+        }
     }
 }
 
@@ -119,11 +140,24 @@ impl From<PlacedOrder> for Order {
         Self {
             row: placed.order,
             items: Some(placed.items),
+            is_handed_out: false,
         }
     }
 }
 
-pub struct OrderItem(pub order_item::Model);
+pub struct OrderItem {
+    row: order_item::Model,
+    is_handed_out: bool,
+}
+
+impl From<order_item::Model> for OrderItem {
+    fn from(row: order_item::Model) -> Self {
+        Self {
+            row,
+            is_handed_out: false,
+        }
+    }
+}
 
 /// Where an order's item stands.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -139,12 +173,12 @@ pub enum OrderItemStatus {
 impl OrderItem {
     /// Unique among all objects, and opaque: do not take it apart.
     pub async fn id(&self) -> ID {
-        GlobalId::OrderItem(self.0.event_id, self.0.id).encode()
+        GlobalId::OrderItem(self.row.event_id, self.row.id).encode()
     }
 
     /// Where it stands.
     async fn status(&self) -> OrderItemStatus {
-        match self.0.status {
+        match self.row.status {
             order_item::Status::Active => OrderItemStatus::Active,
             order_item::Status::Cancelled => OrderItemStatus::Cancelled,
         }
@@ -152,43 +186,46 @@ impl OrderItem {
 
     /// What the ticket cost when it was bought.
     async fn unit_price(&self) -> Result<Money> {
-        money(self.0.unit_price_minor, &self.0.currency)
+        money(self.row.unit_price_minor, &self.row.currency)
     }
 
     /// The name of the ticket's type when it was bought.
     async fn ticket_type_name(&self) -> &str {
-        &self.0.ticket_type_name
+        &self.row.ticket_type_name
     }
 
     /// Section, row and seat in one line; null for general admission.
     async fn seat_label(&self) -> Option<&str> {
-        self.0.seat_label.as_deref()
+        self.row.seat_label.as_deref()
     }
 
     /// What the door scans: whoever shows it gets in. Do not let it get into logs or links. Null once the item is
-    /// cancelled, since the code is dead, and for everybody but the customer.
+    /// cancelled, since the code is dead, and for everybody but the customer and, in the answer of the purchase, the staff who
+    /// bought in the customer's name.
     async fn admission_code(&self, ctx: &Context<'_>) -> Option<&str> {
-        match (self.0.status, caller(ctx)) {
-            (order_item::Status::Active, Caller::Customer(_)) => Some(&self.0.admission_code),
-            (order_item::Status::Active, Caller::Anonymous | Caller::Organizer(_))
-            | (order_item::Status::Cancelled, _) => None,
-        }
+        let is_for_caller = match caller(ctx) {
+            Caller::Customer(_) => true,
+            Caller::Staff(_) => self.is_handed_out,
+            Caller::Anonymous => false,
+        };
+        let is_alive = self.row.status == order_item::Status::Active;
+        (is_alive && is_for_caller).then_some(&self.row.admission_code)
     }
 
     /// When it was cancelled, by the database's clock; null as long as it is not.
     async fn cancelled_at(&self) -> Option<DateTime<Utc>> {
-        self.0.cancelled_at
+        self.row.cancelled_at
     }
 
     /// Why it was cancelled, if somebody said so.
     async fn cancel_reason(&self) -> Option<&str> {
-        self.0.cancel_reason.as_deref()
+        self.row.cancel_reason.as_deref()
     }
 
     /// The ticket as it is now.
     async fn ticket(&self, ctx: &Context<'_>) -> Option<Result<Ticket>> {
         let ticket = load(ctx)
-            .load_one((self.0.event_id, self.0.ticket_id))
+            .load_one((self.row.event_id, self.row.ticket_id))
             .await;
         ticket.map(|row| row.map(Ticket::from)).transpose()
     }

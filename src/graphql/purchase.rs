@@ -3,10 +3,11 @@
 use async_graphql::{Context, ID, InputObject, Object, OutputType, Result, SimpleObject};
 
 use super::{
-    caller, deadline,
+    buyer::{Buyer, CustomerInput},
+    deadline,
     desk::{
         Alternatives, Asked, Fields, PurchaseTicketUserError, PurchaseTicketsUserError, Reason,
-        Subject, TicketSelection, ask_for_order, split, unknown_ticket,
+        Subject, TicketSelection, ask_for_order, split, unknown_ticket, unknown_tickets,
     },
     global_id::GlobalId,
     money::Decimal,
@@ -17,6 +18,8 @@ use crate::sales::{Action, Want, command::Purchase};
 /// What `purchaseTicket` needs.
 #[derive(InputObject)]
 pub struct PurchaseTicketInput {
+    /// In whose name staff buy, whose role or scope lets them sell; if absent, you buy yourself.
+    on_behalf_of: Option<CustomerInput>,
     /// The ticket to buy.
     ticket_id: ID,
     /// 1 to 128 printable characters of your choice, new for every purchase that the buyer intends and the same whenever
@@ -30,6 +33,8 @@ pub struct PurchaseTicketInput {
 /// What `purchaseTickets` needs.
 #[derive(InputObject)]
 pub struct PurchaseTicketsInput {
+    /// In whose name staff buy, whose role or scope lets them sell; if absent, you buy yourself.
+    on_behalf_of: Option<CustomerInput>,
     /// The tickets to buy.
     tickets: TicketSelection,
     /// 1 to 128 printable characters of your choice, new for every purchase that the buyer intends and the same whenever
@@ -58,7 +63,7 @@ pub struct PurchaseMutation;
 
 #[Object]
 impl PurchaseMutation {
-    /// Buys one ticket. Needs a customer's token.
+    /// Buys one ticket. Needs a customer's token, or staff who may sell and say in whose name.
     ///
     /// If the answer is lost, send the same input again: the ticket is bought once, and the answer is the same order.
     async fn purchase_ticket(
@@ -69,7 +74,8 @@ impl PurchaseMutation {
         Some(deadline::done(ctx, purchase_ticket(ctx, input)).await)
     }
 
-    /// Buys several tickets as one order: all of them or none. Needs a customer's token.
+    /// Buys several tickets as one order: all of them or none. Needs a customer's token, or staff who may sell and
+    /// say in whose name.
     ///
     /// If the answer is lost, send the same input again: the tickets are bought once, and the answer is the same order.
     async fn purchase_tickets(
@@ -85,13 +91,16 @@ async fn purchase_ticket(
     ctx: &Context<'_>,
     input: PurchaseTicketInput,
 ) -> Result<PurchasePayload<PurchaseTicketUserError>> {
-    let customer = caller(ctx).customer()?;
+    let buyer = Buyer::of(ctx, input.on_behalf_of)?;
+    let unknown = || unknown_ticket("ticketId".to_owned());
     let Some((event_id, id)) = GlobalId::decode(&input.ticket_id).and_then(GlobalId::ticket) else {
-        let reason = unknown_ticket("ticketId".to_owned());
-        return payload(Err(vec![reason]), Alternatives::none());
+        return payload(Err(vec![unknown()]), Alternatives::none());
+    };
+    let Some(account) = buyer.at(ctx, event_id).await? else {
+        return payload(Err(vec![unknown()]), Alternatives::none());
     };
     let asked = Asked {
-        account: customer.account(),
+        account,
         event_id,
         key: &input.idempotency_key,
         action: Action::Purchase {
@@ -101,7 +110,9 @@ async fn purchase_ticket(
         },
         fields: Fields::of_tickets(Subject::Ticket, vec![id]),
     };
-    let answer = ask_for_order(ctx, asked).await?;
+    let answer = ask_for_order(ctx, asked)
+        .await?
+        .map(|order| order.handed_out_by(&buyer));
     let alternatives = Alternatives::to(event_id, vec![id], &answer);
     payload(answer, alternatives)
 }
@@ -110,14 +121,17 @@ async fn purchase_tickets(
     ctx: &Context<'_>,
     input: PurchaseTicketsInput,
 ) -> Result<PurchasePayload<PurchaseTicketsUserError>> {
-    let customer = caller(ctx).customer()?;
+    let buyer = Buyer::of(ctx, input.on_behalf_of)?;
     let (event_id, want, fields) = match input.tickets.read() {
         Ok(read) => read,
         Err(reasons) => return payload(Err(reasons), Alternatives::none()),
     };
+    let Some(account) = buyer.at(ctx, event_id).await? else {
+        return payload(Err(unknown_tickets(&fields)), Alternatives::none());
+    };
     let named = fields.tickets.clone();
     let asked = Asked {
-        account: customer.account(),
+        account,
         event_id,
         key: &input.idempotency_key,
         action: Action::Purchase {
@@ -127,7 +141,9 @@ async fn purchase_tickets(
         },
         fields,
     };
-    let answer = ask_for_order(ctx, asked).await?;
+    let answer = ask_for_order(ctx, asked)
+        .await?
+        .map(|order| order.handed_out_by(&buyer));
     let alternatives = Alternatives::to(event_id, named, &answer);
     payload(answer, alternatives)
 }

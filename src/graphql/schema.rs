@@ -10,10 +10,11 @@ use futures_util::stream::BoxStream;
 use super::{
     Domain, audit,
     catalogue::{self, Event, Ticket},
-    federation,
+    erasure, federation,
     hold::{self, Hold},
     live, loaders, node,
     order::{self, Order},
+    organizer,
     page::Cursor,
     purchase, staff, viewer,
 };
@@ -53,6 +54,8 @@ pub struct Mutation(
     order::CancelMutation,
     catalogue::CatalogueMutation,
     staff::StaffMutation,
+    organizer::OrganizerMutation,
+    erasure::ErasureMutation,
 );
 
 /// What is told as it happens. Over WebSocket (`graphql-transport-ws`), server-sent events or `multipart/mixed`.

@@ -1,13 +1,20 @@
-//! Refusals of the catalogue's writes, as data.
+//! Refusals of operators' writes, as data.
 
 use async_graphql::{OutputType, SimpleObject};
 
-use super::catalogue::{
-    AddSeatsErrorCode, CopyEventErrorCode, CreateEventErrorCode, CreateTicketTypeErrorCode,
-    PublishEventErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode, UpdateEventErrorCode,
-    UpdateTicketTypeErrorCode,
+use super::{
+    catalogue::{
+        AddSeatsErrorCode, CopyEventErrorCode, CreateEventErrorCode, CreateTicketTypeErrorCode,
+        PublishEventErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode, UpdateEventErrorCode,
+        UpdateTicketTypeErrorCode,
+    },
+    erasure::EraseAccountErrorCode,
+    organizer::{
+        CreateApiKeyErrorCode, RemoveMemberErrorCode, RevokeApiKeyErrorCode, SetMemberErrorCode,
+        UpdateOrganizerErrorCode,
+    },
 };
-use crate::catalogue::Refusal;
+use crate::refusal::Refusal;
 
 /// Why nothing was written. The code is for the program, the message for its user.
 #[derive(SimpleObject)]
@@ -20,6 +27,12 @@ use crate::catalogue::Refusal;
 #[graphql(concrete(name = "AddSeatsUserError", params(AddSeatsErrorCode)))]
 #[graphql(concrete(name = "SetCapacityUserError", params(SetCapacityErrorCode)))]
 #[graphql(concrete(name = "RemoveTicketsUserError", params(RemoveTicketsErrorCode)))]
+#[graphql(concrete(name = "UpdateOrganizerUserError", params(UpdateOrganizerErrorCode)))]
+#[graphql(concrete(name = "SetMemberUserError", params(SetMemberErrorCode)))]
+#[graphql(concrete(name = "RemoveMemberUserError", params(RemoveMemberErrorCode)))]
+#[graphql(concrete(name = "CreateApiKeyUserError", params(CreateApiKeyErrorCode)))]
+#[graphql(concrete(name = "RevokeApiKeyUserError", params(RevokeApiKeyErrorCode)))]
+#[graphql(concrete(name = "EraseAccountUserError", params(EraseAccountErrorCode)))]
 pub struct UserError<C: OutputType> {
     /// What to react to.
     code: C,

@@ -8,6 +8,7 @@ use super::{
     hold::Hold,
     loaders::{OwnReader, load_own},
     order::Order,
+    organizer::{self, Membership},
     page::{self, Cursor},
 };
 use crate::{
@@ -52,7 +53,7 @@ fn viewer(caller: &Caller) -> Result<Viewer> {
     let (account, role) = match caller {
         Caller::Anonymous => return Err(crate::auth::Denial::Unauthenticated.into()),
         Caller::Customer(customer) => (customer.account(), Role::Customer),
-        Caller::Organizer(organizer) => (organizer.account(), Role::Organizer),
+        Caller::Staff(staff) => (staff.account(), Role::Organizer),
     };
     Ok(Viewer {
         account: account.clone(),
@@ -70,13 +71,18 @@ pub struct Viewer {
 pub enum Role {
     /// Buys tickets and sees their own orders.
     Customer,
-    /// Creates events and sells their tickets.
+    /// Staff: acts for the organizers whose member they are.
     Organizer,
 }
 
 /// Whoever sends the request.
 #[Object]
 impl Viewer {
+    /// The issuer (`iss`) of your token.
+    async fn issuer(&self) -> &str {
+        &self.account.issuer
+    }
+
     /// The subject (`sub`) of your token.
     async fn subject(&self) -> &str {
         &self.account.subject
@@ -85,6 +91,11 @@ impl Viewer {
     /// What your token allows.
     async fn role(&self) -> Role {
         self.role
+    }
+
+    /// The organizers for whom you act, oldest first; a machine's key has none. Needs an organizer's token.
+    async fn memberships(&self, ctx: &Context<'_>) -> Option<Result<Vec<Membership>>> {
+        Some(organizer::memberships(ctx).await)
     }
 
     /// Your orders, latest first. Needs a customer's token.
@@ -145,7 +156,7 @@ impl OwnReader {
     pub(super) async fn customer_id(&self) -> Result<Option<CustomerId>, Fault> {
         match &self.caller {
             Caller::Customer(customer) => self.sales.customer_id(customer).await,
-            Caller::Anonymous | Caller::Organizer(_) => Ok(None),
+            Caller::Anonymous | Caller::Staff(_) => Ok(None),
         }
     }
 }

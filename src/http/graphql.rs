@@ -76,7 +76,7 @@ async fn answer(
         }
         _ => return Err(wrong_method("GraphQL is at POST and GET", "GET, POST")),
     };
-    let identity = identity::of_headers(&app.tokens, &parts.headers).await?;
+    let identity = identity::of_headers(app, &parts.headers).await?;
     let params = app.persisted.resolve(params);
     let request = params
         .map_err(|refusal| unanswerable(refusal, accepted.answer))?

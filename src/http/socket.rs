@@ -31,7 +31,13 @@ use self::{
     protocol::{Close, Heard, SUBPROTOCOL},
 };
 use super::{
-    App, answer::Refusal, connections::Seat, identity, listeners::Admission, origin, params::Params,
+    App,
+    answer::Refusal,
+    connections::Seat,
+    identity::{self, NotKnown},
+    listeners::Admission,
+    origin,
+    params::Params,
 };
 use crate::{auth::Identity, graphql::fault};
 
@@ -69,7 +75,7 @@ pub fn is_wanted(parts: &Parts) -> bool {
 /// Why it is not opened: the client learns no more than the status, as browsers are.
 pub async fn open(app: &Arc<App>, mut parts: Parts) -> Result<Response, Refusal> {
     origin::check_socket(&parts.headers, &app.config.cors_origins)?;
-    let identity = identity::of_headers(&app.tokens, &parts.headers).await?;
+    let identity = identity::of_headers(app, &parts.headers).await?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Refusal::bad_request("this is no request for a WebSocket"))?;
@@ -251,9 +257,15 @@ impl Session {
         &mut self,
         payload: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Present, End> {
-        let identity = identity::of_payload(&self.app.tokens, payload)
+        let identity = identity::of_payload(&self.app, payload)
             .await
-            .map_err(|_| Close::forbidden())?
+            .map_err(|reason| match reason {
+                NotKnown::Token(_) => Close::forbidden(),
+                NotKnown::OutOfReach => Close::new(
+                    protocol::Code::TryLater,
+                    "Try again later: the database is out of reach",
+                ),
+            })?
             .unwrap_or_else(|| self.of_headers.clone());
         let admission = self.app.listeners.admit(&identity.caller);
         let admission = admission.map_err(|full| {

@@ -16,7 +16,7 @@ use super::{
     staff::{ATTEMPT_MAX, Busy, Work},
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     changes::{self, Cause, Whose},
     entity::{event, ticket},
     fault::Fault,
@@ -94,11 +94,11 @@ impl Sales {
     /// When the database fails.
     pub async fn block_tickets(
         &self,
-        organizer: &Organizer,
+        grant: &Grant,
         block: TicketBlock,
     ) -> Result<Result<(), Vec<BlockRefusal>>, Fault> {
-        let organizer = organizer.clone();
-        let work = Blocking { organizer, block };
+        let grant = grant.clone();
+        let work = Blocking { grant, block };
         Ok(match self.staff.carry_out(work).await? {
             Ok(answer) => answer,
             Err(Busy) => Err(vec![BlockRefusal::Busy]),
@@ -107,7 +107,7 @@ impl Sales {
 }
 
 struct Blocking {
-    organizer: Organizer,
+    grant: Grant,
     block: TicketBlock,
 }
 
@@ -130,7 +130,7 @@ impl Blocking {
             event_id, tickets, ..
         } = &self.block;
         // Read, never locked: whoever adds tickets has the row for long.
-        let query = staff::own_event(&self.organizer, *event_id);
+        let query = staff::own_event(&self.grant, *event_id);
         let own = tx.all("reading an organizer's event", query).await?;
         if own.is_empty() {
             return Ok((Err(vec![BlockRefusal::UnknownEvent]), Keep::Nothing));

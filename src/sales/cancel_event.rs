@@ -17,7 +17,7 @@ use super::{
     staff::{ATTEMPT_MAX, Busy, Work},
 };
 use crate::{
-    auth::Organizer,
+    auth::Grant,
     entity::event,
     fault::Fault,
     ids::{CustomerId, EventId},
@@ -52,14 +52,14 @@ impl Sales {
     /// When the database fails.
     pub async fn cancel_event(
         &self,
-        organizer: &Organizer,
+        grant: &Grant,
         cancellation: EventCancellation,
     ) -> Result<Result<event::Model, CancelEventRefusal>, Fault> {
         if !is_reason(&cancellation.reason) {
             return Ok(Err(CancelEventRefusal::InvalidReason));
         }
         let work = CancelEvent {
-            organizer: organizer.clone(),
+            grant: grant.clone(),
             asked: cancellation,
         };
         Ok(match self.staff.carry_out(work).await? {
@@ -70,7 +70,7 @@ impl Sales {
 }
 
 struct CancelEvent {
-    organizer: Organizer,
+    grant: Grant,
     asked: EventCancellation,
 }
 
@@ -84,7 +84,7 @@ impl Work for CancelEvent {
         db: &DatabaseConnection,
         customers: &Customers,
     ) -> Result<Judged, Failure> {
-        let by = customers.id_of(db, self.organizer.account()).await?;
+        let by = customers.id_of(db, self.grant.account()).await?;
         let tx = Transaction::begin(db).await?;
         let judged = self.cancel(&tx, by).await;
         tx.end(judged).await
@@ -96,7 +96,7 @@ impl CancelEvent {
         tx.set_timeouts(ATTEMPT_MAX, ATTEMPT_MAX).await?;
         let event_id = self.asked.event_id;
         // Whoever adds tickets has the row, and adds none to a cancelled event.
-        let query = sql::own_event(&self.organizer, event_id).lock(LockType::NoKeyUpdate);
+        let query = sql::own_event(&self.grant, event_id).lock(LockType::NoKeyUpdate);
         let found = tx.all("locking an organizer's event", query).await?;
         let event = match judge(found.into_iter().next(), self.asked.version) {
             Ok(event) if event.status == event::Status::Cancelled => {

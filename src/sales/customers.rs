@@ -3,7 +3,10 @@
 //! New buyers are written in statements of their own before the sale's transaction begins, a whole batch in one: inside,
 //! the unique index could make the sale wait for another process while it holds its locks.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use quick_cache::sync::Cache;
 use sea_orm::{
@@ -22,11 +25,21 @@ use crate::{
     store::bulk::{self, Kind},
 };
 
-/// Remembered buyers. The mapping never changes, so that a process may keep it.
+/// Remembered buyers.
 const CACHE_LEN_MAX: usize = 100_000;
 
+/// How long a process remembers a buyer. An account keeps its id until it is erased, which other processes do not hear of: what
+/// it buys there within this time belongs to whom it was.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+
 pub struct Customers {
-    known: Cache<Account, CustomerId>,
+    known: Cache<Account, Known>,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    id: CustomerId,
+    since: Instant,
 }
 
 impl Customers {
@@ -37,7 +50,13 @@ impl Customers {
     }
 
     pub fn known(&self, account: &Account) -> Option<CustomerId> {
-        self.known.get(account)
+        let known = self.known.get(account)?;
+        (known.since.elapsed() < KNOWN_FOR).then_some(known.id)
+    }
+
+    /// Forgets an account that was erased.
+    pub fn forget(&self, account: &Account) {
+        self.known.remove(account);
     }
 
     /// The id of one account, new if it has none yet.
@@ -92,7 +111,8 @@ impl Customers {
             found.extend(read(db, &new).await?);
         }
         for (account, id) in &found {
-            self.known.insert(account.clone(), *id);
+            let since = Instant::now();
+            self.known.insert(account.clone(), Known { id: *id, since });
         }
         Ok(found)
     }

@@ -7,10 +7,11 @@ use sea_orm::{ColumnTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySel
 
 use super::{Sales, customers, sql};
 use crate::{
-    auth::{Customer, Organizer},
-    entity::{event, order, order_item, organizer},
+    auth::{Account, Customer, Grant},
+    entity::{event, order, order_item},
     fault::{Fault, Step},
     ids::{CustomerId, EventId, OrderId, OrderItemId},
+    organizers::allowed_ids,
     page::{Direction, Page, Slice},
 };
 
@@ -26,6 +27,11 @@ impl Sales {
         }
     }
 
+    /// Forgets an account that was erased.
+    pub fn forget(&self, account: &Account) {
+        self.customers.forget(account);
+    }
+
     /// Those of these orders that are this customer's, in no order.
     pub async fn orders_by_ids(
         &self,
@@ -39,23 +45,17 @@ impl Sales {
             .step("reading orders")
     }
 
-    /// Whose order it is, if it is of an event of this organizer.
+    /// Whose order it is, if it is of an event of theirs.
     pub async fn customer_of_order(
         &self,
-        organizer: &Organizer,
+        grant: &Grant,
         event_id: EventId,
         order_id: OrderId,
     ) -> Result<Option<CustomerId>, Fault> {
-        let account = organizer.account();
-        let own = organizer::Entity::find()
-            .select_only()
-            .column(organizer::Column::Id)
-            .filter(organizer::Column::Issuer.eq(&account.issuer))
-            .filter(organizer::Column::Subject.eq(&account.subject));
         let events = event::Entity::find()
             .select_only()
             .column(event::Column::Id)
-            .filter(event::Column::OrganizerId.in_subquery(own.into_query()));
+            .filter(event::Column::OrganizerId.in_subquery(allowed_ids(grant)));
         order::Entity::find_by_id((event_id, order_id))
             .filter(order::Column::EventId.in_subquery(events.into_query()))
             .one(self.store.reader())

@@ -184,14 +184,19 @@ impl Client {
         document: &str,
         variables: Value,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self
+        Answer::read(self.request(document, variables).send().await?).await
+    }
+
+    /// A request that is not sent yet.
+    pub fn request(&self, document: &str, variables: Value) -> reqwest::RequestBuilder {
+        let request = self
             .http
             .post(&self.url)
             .json(&json!({ "query": document, "variables": variables }));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
-        Answer::read(request.send().await?).await
     }
 
     pub async fn send(&self, document: &str, variables: Value) -> Answer {

@@ -39,6 +39,7 @@ mod purchase;
 mod queries;
 mod readme;
 mod refusals;
+mod roles;
 mod rush;
 mod schema;
 mod search;

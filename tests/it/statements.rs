@@ -14,7 +14,7 @@ const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 /// What the transaction of one purchase may ask of PostgreSQL: gate with lock, key with event and ticket type, and one write.
 const OF_A_PURCHASE_MAX: usize = 3;
 
-async fn start(database: &Database) -> Server {
+pub async fn start(database: &Database) -> Server {
     Server::builder(database)
         .env(
             "ROWLOCK_LOG",
@@ -27,7 +27,7 @@ async fn start(database: &Database) -> Server {
 }
 
 /// The statements that were logged for a request, once its answer was logged too.
-async fn statements_of(server: &Server, answer: &Answer) -> Vec<String> {
+pub async fn statements_of(server: &Server, answer: &Answer) -> Vec<String> {
     let id = answer.request_id();
     let lines = eventually("the answer's log line", LOGGED_WITHIN, async || {
         let lines: Vec<Value> = log(server)

@@ -322,7 +322,7 @@ impl Schema {
         let is_buyers = before.contains("purchase")
             || matches!(
                 (parent, name),
-                ("Viewer" | "Subscription", _) | ("Query", "order")
+                ("Viewer" | "Subscription", _) | ("Query", "order") | ("Mutation", "eraseAccount")
             )
             || self.has_key(&field["args"]);
         Call {

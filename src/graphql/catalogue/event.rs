@@ -4,7 +4,6 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result, connection::
 use chrono::{DateTime, Utc};
 
 use super::{
-    organizer::Organizer,
     ticket::{Ticket, TicketFilter},
     ticket_type::TicketType,
 };
@@ -16,6 +15,7 @@ use crate::{
         fault::Code,
         global_id::GlobalId,
         loaders::load,
+        organizer::Organizer,
         page::{self, Cursor},
         staff::EventCancellation,
     },

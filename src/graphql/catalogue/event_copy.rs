@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 
 use super::{event::Event, event_mutations::event_id};
 use crate::{
+    auth::Permission,
     catalogue::{self, CopyEventCode, Refusal},
     graphql::{
+        access::permit,
         caller, deadline, domain,
         user_error::{UserError, split},
     },
@@ -77,7 +79,7 @@ impl EventCopyMutation {
 }
 
 async fn copy_event(ctx: &Context<'_>, input: CopyEventInput) -> Result<CopyEventPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let copy = catalogue::EventCopy {
         slug: input.slug,
         name: input.name,
@@ -87,7 +89,10 @@ async fn copy_event(ctx: &Context<'_>, input: CopyEventInput) -> Result<CopyEven
         cancellable_until: input.cancellable_until,
     };
     let answer = match event_id(&input.id) {
-        Some(id) => catalogue::copy_event(&domain(ctx).store, organizer, id, copy).await?,
+        Some(id) => {
+            permit(ctx, &grant, id).await?;
+            catalogue::copy_event(&domain(ctx).store, &grant, id, copy).await?
+        }
         None => Err(vec![Refusal::unknown_event(CopyEventCode::UnknownEvent)]),
     };
     let (event, user_errors) = split(answer);

@@ -2,21 +2,27 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::event::Event;
 use crate::{
+    auth::Permission,
     catalogue::{self, CreateEventCode, PublishEventCode, Refusal, UpdateEventCode},
     graphql::{
+        access::{permit, permit_for},
         caller, deadline, domain,
         global_id::GlobalId,
         user_error::{UserError, split},
     },
-    ids::EventId,
+    ids::{EventId, OrganizerId},
 };
 
 /// An event to be created.
 #[derive(InputObject)]
 pub struct CreateEventInput {
+    /// For which organizer: one whose manager or owner you are. If absent, it is the only one that there is; an account that is
+    /// a member of none founds one by its first event, and owns it.
+    organizer_id: Option<ID>,
     /// The readable name in the event's URL, unique among all events: lower-case letters and digits, with single
     /// hyphens between words, at most 80.
     slug: String,
@@ -105,6 +111,12 @@ pub struct PublishEventInput {
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "CreateEventCode")]
 pub enum CreateEventErrorCode {
+    /// There is no such organizer of yours.
+    UnknownOrganizer,
+    /// You act for several organizers: say for which of them.
+    OrganizerMissing,
+    /// You are a member, and neither manager nor owner.
+    NotManager,
     /// Another event has this slug.
     SlugTaken,
     /// The slug is not lower-case words with hyphens between.
@@ -215,7 +227,7 @@ pub struct EventMutation;
 
 #[Object]
 impl EventMutation {
-    /// Creates an event as a draft that you alone see. Needs an organizer's token.
+    /// Creates an event as a draft that its organizer's members alone see. Needs an organizer's token.
     async fn create_event(
         &self,
         ctx: &Context<'_>,
@@ -245,8 +257,17 @@ impl EventMutation {
 }
 
 async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<CreateEventPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let hold_secs_max = catalogue::Terms::default().hold_secs_max;
+    let organizer_id = match input.organizer_id {
+        None => None,
+        // What is no organizer's id is one that is not there.
+        Some(id) => Some(
+            GlobalId::decode(&id)
+                .and_then(GlobalId::organizer)
+                .unwrap_or(OrganizerId(Uuid::nil())),
+        ),
+    };
     let new = catalogue::NewEvent {
         slug: input.slug,
         name: input.name,
@@ -268,7 +289,10 @@ async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<Crea
             cancellable_until: input.cancellable_until,
         },
     };
-    let answer = catalogue::create_event(&domain(ctx).store, organizer, new).await?;
+    if let Some(id) = organizer_id {
+        permit_for(ctx, &grant, id).await?;
+    }
+    let answer = catalogue::create_event(&domain(ctx).store, &grant, organizer_id, new).await?;
     let (event, user_errors) = split(answer);
     Ok(CreateEventPayload {
         event: event.map(Event::from),
@@ -277,7 +301,7 @@ async fn create_event(ctx: &Context<'_>, input: CreateEventInput) -> Result<Crea
 }
 
 async fn update_event(ctx: &Context<'_>, input: UpdateEventInput) -> Result<UpdateEventPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let change = catalogue::EventChange {
         slug: input.slug,
         name: input.name,
@@ -297,7 +321,8 @@ async fn update_event(ctx: &Context<'_>, input: UpdateEventInput) -> Result<Upda
     let answer = match event_id(&input.id) {
         Some(id) => {
             let store = &domain(ctx).store;
-            catalogue::update_event(store, organizer, id, input.version, change).await?
+            permit(ctx, &grant, id).await?;
+            catalogue::update_event(store, &grant, id, input.version, change).await?
         }
         None => Err(vec![Refusal::unknown_event(UpdateEventCode::UnknownEvent)]),
     };
@@ -309,9 +334,12 @@ async fn update_event(ctx: &Context<'_>, input: UpdateEventInput) -> Result<Upda
 }
 
 async fn publish_event(ctx: &Context<'_>, input: PublishEventInput) -> Result<PublishEventPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let answer = match event_id(&input.id) {
-        Some(id) => catalogue::publish_event(&domain(ctx).store, organizer, id).await?,
+        Some(id) => {
+            permit(ctx, &grant, id).await?;
+            catalogue::publish_event(&domain(ctx).store, &grant, id).await?
+        }
         None => Err(vec![Refusal::unknown_event(PublishEventCode::UnknownEvent)]),
     };
     let (event, user_errors) = split(answer);

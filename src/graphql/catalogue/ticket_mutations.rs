@@ -7,8 +7,10 @@ use super::{
     ticket_type_mutations::ticket_type_id,
 };
 use crate::{
+    auth::Permission,
     catalogue::{self, AddSeatsCode, Refusal, RemoveTicketsCode, SetCapacityCode},
     graphql::{
+        access::permit,
         caller, deadline, domain,
         global_id::GlobalId,
         loaders::load,
@@ -225,10 +227,13 @@ impl TicketMutation {
 }
 
 async fn add_seats(ctx: &Context<'_>, input: AddSeatsInput) -> Result<AddSeatsPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let rows = input.rows.into_iter().map(SeatRowInput::read).collect();
     let answer = match ticket_type_id(&input.ticket_type_id) {
-        Some(key) => catalogue::add_seats(&domain(ctx).store, organizer, key, rows).await?,
+        Some(key) => {
+            permit(ctx, &grant, key.0).await?;
+            catalogue::add_seats(&domain(ctx).store, &grant, key, rows).await?
+        }
         None => Err(vec![Refusal::unknown_ticket_type(
             AddSeatsCode::UnknownTicketType,
         )]),
@@ -242,11 +247,12 @@ async fn add_seats(ctx: &Context<'_>, input: AddSeatsInput) -> Result<AddSeatsPa
 }
 
 async fn set_capacity(ctx: &Context<'_>, input: SetCapacityInput) -> Result<SetCapacityPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let answer = match ticket_type_id(&input.ticket_type_id) {
         Some(key) => {
             let store = &domain(ctx).store;
-            catalogue::set_capacity(store, organizer, key, input.capacity).await?
+            permit(ctx, &grant, key.0).await?;
+            catalogue::set_capacity(store, &grant, key, input.capacity).await?
         }
         None => Err(vec![Refusal::unknown_ticket_type(
             SetCapacityCode::UnknownTicketType,
@@ -263,7 +269,7 @@ async fn remove_tickets(
     ctx: &Context<'_>,
     input: RemoveTicketsInput,
 ) -> Result<RemoveTicketsPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let Some(event) = event_id(&input.event_id) else {
         let refusal = Refusal::unknown_event(RemoveTicketsCode::UnknownEvent);
         return payload_of_removal(ctx, None, Err(vec![refusal])).await;
@@ -276,7 +282,8 @@ async fn remove_tickets(
             Some(_) | None => None,
         })
         .collect();
-    let answer = catalogue::remove_tickets(&domain(ctx).store, organizer, event, tickets).await?;
+    permit(ctx, &grant, event).await?;
+    let answer = catalogue::remove_tickets(&domain(ctx).store, &grant, event, tickets).await?;
     payload_of_removal(ctx, Some(event), answer).await
 }
 

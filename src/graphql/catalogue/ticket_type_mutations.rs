@@ -7,8 +7,10 @@ use super::{
     ticket_type::{Admission, TicketType},
 };
 use crate::{
+    auth::Permission,
     catalogue::{self, CreateTicketTypeCode, Refusal, UpdateTicketTypeCode},
     graphql::{
+        access::permit,
         caller, deadline, domain,
         global_id::GlobalId,
         money::Decimal,
@@ -134,7 +136,7 @@ async fn create_ticket_type(
     ctx: &Context<'_>,
     input: CreateTicketTypeInput,
 ) -> Result<CreateTicketTypePayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let new = catalogue::NewTicketType {
         name: input.name,
         admission: input.admission.into(),
@@ -143,7 +145,8 @@ async fn create_ticket_type(
     };
     let answer = match event_id(&input.event_id) {
         Some(event) => {
-            catalogue::create_ticket_type(&domain(ctx).store, organizer, event, new).await?
+            permit(ctx, &grant, event).await?;
+            catalogue::create_ticket_type(&domain(ctx).store, &grant, event, new).await?
         }
         None => Err(vec![Refusal::unknown_event(
             CreateTicketTypeCode::UnknownEvent,
@@ -160,7 +163,7 @@ async fn update_ticket_type(
     ctx: &Context<'_>,
     input: UpdateTicketTypeInput,
 ) -> Result<UpdateTicketTypePayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Catalogue)?;
     let change = catalogue::TicketTypeChange {
         name: input.name,
         price: input.price.map(|price| price.0),
@@ -169,7 +172,8 @@ async fn update_ticket_type(
     let answer = match ticket_type_id(&input.id) {
         Some(key) => {
             let store = &domain(ctx).store;
-            catalogue::update_ticket_type(store, organizer, key, input.version, change).await?
+            permit(ctx, &grant, key.0).await?;
+            catalogue::update_ticket_type(store, &grant, key, input.version, change).await?
         }
         None => Err(vec![Refusal::unknown_ticket_type(
             UpdateTicketTypeCode::UnknownTicketType,

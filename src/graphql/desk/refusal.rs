@@ -104,6 +104,15 @@ pub fn unknown_ticket(field: impl Into<Option<String>>) -> Reason {
     Reason::at(Code::UnknownTicket, field, "there is no such ticket")
 }
 
+/// What all that is wanted is to whoever may not sell it: as if it were not there.
+pub fn unknown_tickets(fields: &Fields) -> Vec<Reason> {
+    if fields.tickets.is_empty() {
+        return vec![fields.unknown()];
+    }
+    let fields = (0..fields.tickets.len()).map(|index| fields.subject.field_at(index));
+    fields.map(unknown_ticket).collect()
+}
+
 pub fn unknown_ticket_type() -> Reason {
     let field = "tickets.anyOf.ticketTypeId".to_owned();
     Reason::at(

@@ -5,11 +5,12 @@ use async_graphql::{Context, ID, InputObject, Object, OutputType, Result, Simple
 use super::Hold;
 use crate::{
     graphql::{
-        caller, deadline,
+        buyer::{Buyer, CustomerInput},
+        deadline,
         desk::{
             Alternatives, Asked, Code, ExtendHoldUserError, Fields, HoldTicketsUserError,
             PurchaseHoldUserError, Reason, ReleaseHoldUserError, Subject, TicketSelection,
-            ask_for_hold, ask_for_order, read_held, split, unknown_hold,
+            ask_for_hold, ask_for_order, read_held, split, unknown_hold, unknown_tickets,
         },
         global_id::GlobalId,
         money::Decimal,
@@ -21,6 +22,8 @@ use crate::{
 /// What `holdTickets` needs.
 #[derive(InputObject)]
 pub struct HoldTicketsInput {
+    /// In whose name staff hold, whose role or scope lets them sell; if absent, it is for yourself.
+    on_behalf_of: Option<CustomerInput>,
     /// The tickets to hold.
     tickets: TicketSelection,
     /// 1 to 128 printable characters of your choice, new for every hold that the buyer intends and the same whenever you
@@ -31,6 +34,8 @@ pub struct HoldTicketsInput {
 /// What `extendHold` needs.
 #[derive(InputObject)]
 pub struct ExtendHoldInput {
+    /// In whose name staff extend, whose role or scope lets them sell; if absent, it is for yourself.
+    on_behalf_of: Option<CustomerInput>,
     /// The hold that shall last longer.
     hold_id: ID,
     /// 1 to 128 printable characters of your choice, new for every extension and the same whenever you repeat it; a UUID
@@ -41,6 +46,8 @@ pub struct ExtendHoldInput {
 /// What `releaseHold` needs.
 #[derive(InputObject)]
 pub struct ReleaseHoldInput {
+    /// In whose name staff give back, whose role or scope lets them sell; if absent, it is for yourself.
+    on_behalf_of: Option<CustomerInput>,
     /// The hold.
     hold_id: ID,
     /// The tickets of it to give back; all if absent, and then the hold is over.
@@ -53,6 +60,8 @@ pub struct ReleaseHoldInput {
 /// What `purchaseHold` needs.
 #[derive(InputObject)]
 pub struct PurchaseHoldInput {
+    /// In whose name staff buy, whose role or scope lets them sell; if absent, it is for yourself.
+    on_behalf_of: Option<CustomerInput>,
     /// The hold to buy: all its tickets become one order.
     hold_id: ID,
     /// 1 to 128 printable characters of your choice, new for every purchase that the buyer intends and the same whenever
@@ -91,7 +100,7 @@ pub struct HoldMutation;
 #[Object]
 impl HoldMutation {
     /// Takes tickets out of sale for you alone and for a limited time, so that you can fill in a form and pay: all of them
-    /// or none. Buy them with `purchaseHold`. Needs a customer's token.
+    /// or none. Buy them with `purchaseHold`. Needs a customer's token, or staff who may sell and say in whose name.
     ///
     /// If the answer is lost, send the same input again: the tickets are held once, and the answer is the same hold. A page
     /// that was reloaded finds its hold in `me { holds }`.
@@ -138,7 +147,7 @@ impl HoldMutation {
 }
 
 async fn hold_tickets(ctx: &Context<'_>, input: HoldTicketsInput) -> Result<HoldTicketsPayload> {
-    let customer = caller(ctx).customer()?;
+    let buyer = Buyer::of(ctx, input.on_behalf_of)?;
     let payload = |answer, alternatives| {
         let (hold, user_errors) = split(answer)?;
         Ok(HoldTicketsPayload {
@@ -151,9 +160,12 @@ async fn hold_tickets(ctx: &Context<'_>, input: HoldTicketsInput) -> Result<Hold
         Ok(read) => read,
         Err(reasons) => return payload(Err(reasons), Alternatives::none()),
     };
+    let Some(account) = buyer.at(ctx, event_id).await? else {
+        return payload(Err(unknown_tickets(&fields)), Alternatives::none());
+    };
     let named = fields.tickets.clone();
     let asked = Asked {
-        account: customer.account(),
+        account,
         event_id,
         key: &input.idempotency_key,
         action: Action::Hold { want },
@@ -168,13 +180,16 @@ async fn extend_hold(
     ctx: &Context<'_>,
     input: ExtendHoldInput,
 ) -> Result<HoldPayload<ExtendHoldUserError>> {
-    let customer = caller(ctx).customer()?;
+    let buyer = Buyer::of(ctx, input.on_behalf_of)?;
     let Some((event_id, hold_id)) = GlobalId::decode(&input.hold_id).and_then(GlobalId::hold)
     else {
         return payload(Err(vec![unknown_hold()]));
     };
+    let Some(account) = buyer.at(ctx, event_id).await? else {
+        return payload(Err(vec![unknown_hold()]));
+    };
     let asked = Asked {
-        account: customer.account(),
+        account,
         event_id,
         key: &input.idempotency_key,
         action: Action::ExtendHold { hold_id },
@@ -187,9 +202,12 @@ async fn release_hold(
     ctx: &Context<'_>,
     input: ReleaseHoldInput,
 ) -> Result<HoldPayload<ReleaseHoldUserError>> {
-    let customer = caller(ctx).customer()?;
+    let buyer = Buyer::of(ctx, input.on_behalf_of)?;
     let Some((event_id, hold_id)) = GlobalId::decode(&input.hold_id).and_then(GlobalId::hold)
     else {
+        return payload(Err(vec![unknown_hold()]));
+    };
+    let Some(account) = buyer.at(ctx, event_id).await? else {
         return payload(Err(vec![unknown_hold()]));
     };
     let tickets = match input
@@ -202,7 +220,7 @@ async fn release_hold(
     };
     let named = tickets.clone().unwrap_or_default();
     let asked = Asked {
-        account: customer.account(),
+        account,
         event_id,
         key: &input.idempotency_key,
         action: Action::ReleaseHold { hold_id, tickets },
@@ -215,13 +233,16 @@ async fn purchase_hold(
     ctx: &Context<'_>,
     input: PurchaseHoldInput,
 ) -> Result<OrderPayload<PurchaseHoldUserError>> {
-    let customer = caller(ctx).customer()?;
+    let buyer = Buyer::of(ctx, input.on_behalf_of)?;
     let Some((event_id, hold_id)) = GlobalId::decode(&input.hold_id).and_then(GlobalId::hold)
     else {
         return OrderPayload::new(Err(vec![unknown_hold()]));
     };
+    let Some(account) = buyer.at(ctx, event_id).await? else {
+        return OrderPayload::new(Err(vec![unknown_hold()]));
+    };
     let asked = Asked {
-        account: customer.account(),
+        account,
         event_id,
         key: &input.idempotency_key,
         action: Action::PurchaseHold {
@@ -230,7 +251,8 @@ async fn purchase_hold(
         },
         fields: Fields::new(Subject::Hold),
     };
-    OrderPayload::new(ask_for_order(ctx, asked).await?)
+    let answer = ask_for_order(ctx, asked).await?;
+    OrderPayload::new(answer.map(|order| order.handed_out_by(&buyer)))
 }
 
 fn payload<E: OutputType + TryFrom<Reason, Error = Code>>(

@@ -10,6 +10,7 @@ use crate::{
     entity::{event, organizer, ticket_type},
     fault::Fault,
     ids::{EventId, OrganizerId, TicketId, TicketTypeId},
+    organizers,
 };
 
 /// Key of an event by its slug.
@@ -58,7 +59,7 @@ impl Loader<OrganizerId> for CatalogueReader {
         &self,
         ids: &[OrganizerId],
     ) -> Result<HashMap<OrganizerId, organizer::Model>, Arc<Fault>> {
-        let rows = catalogue::organizers_by_ids(&self.store, ids).await?;
+        let rows = organizers::organizers_by_ids(&self.store, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 }

@@ -4,8 +4,9 @@ use async_graphql::{Context, ID, InputObject, Object, OutputType, Result, Simple
 
 use super::Order;
 use crate::{
-    auth::{Account, Caller, Denial},
+    auth::{Account, Caller, Denial, Permission},
     graphql::{
+        access::permit,
         caller, deadline,
         desk::{
             Asked, CancelOrderUserError, Code, Fields, PurchaseHoldUserError, Reason, Subject,
@@ -122,12 +123,12 @@ async fn canceller<'a>(
     Ok(match caller {
         Caller::Anonymous => None,
         Caller::Customer(customer) => Some((customer.account(), Canceller::Customer)),
-        Caller::Organizer(organizer) => {
+        Caller::Staff(staff) => {
+            let grant = staff.about_to(Permission::Cancel)?;
+            permit(ctx, &grant, event_id).await?;
             let sales = &domain(ctx).sales;
-            let customer_id = sales
-                .customer_of_order(organizer, event_id, order_id)
-                .await?;
-            customer_id.map(|customer_id| (organizer.account(), Canceller::Staff { customer_id }))
+            let customer_id = sales.customer_of_order(&grant, event_id, order_id).await?;
+            customer_id.map(|customer_id| (staff.account(), Canceller::Staff { customer_id }))
         }
     })
 }

@@ -4,7 +4,9 @@ use async_graphql::{Context, Enum, ID, InputObject, Result, SimpleObject};
 
 use super::{BlockTicketsUserError, StaffUserError};
 use crate::{
+    auth::Permission,
     graphql::{
+        access::permit,
         caller,
         catalogue::{Event, Ticket},
         desk::instant,
@@ -175,7 +177,7 @@ async fn change(
     asked: &Asked<'_>,
     checked: impl FnOnce(EventId, Vec<TicketId>) -> Result<TicketBlock, Malformed>,
 ) -> Result<Result<Changed, Vec<BlockTicketsUserError>>> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Block)?;
     let (event_id, tickets) = match asked.read() {
         Ok(read) => read,
         Err(errors) => return Ok(Err(errors)),
@@ -184,7 +186,8 @@ async fn change(
         Ok(block) => block,
         Err(reason) => return Ok(Err(vec![malformed(reason, &tickets)])),
     };
-    let answer = domain(ctx).sales.block_tickets(organizer, block).await?;
+    permit(ctx, &grant, event_id).await?;
+    let answer = domain(ctx).sales.block_tickets(&grant, block).await?;
     if let Err(refusals) = answer {
         let explained = refusals.into_iter().map(|it| explain(it, &tickets));
         return Ok(Err(explained.collect()));

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 
 use super::StaffUserError;
 use crate::{
+    auth::Permission,
     entity::event,
-    graphql::{caller, catalogue::Event, domain, global_id::GlobalId},
+    graphql::{access::permit, caller, catalogue::Event, domain, global_id::GlobalId},
     sales::{self, CancelEventRefusal, command::REASON_LEN_MAX},
 };
 
@@ -72,7 +73,7 @@ pub async fn cancel_event(
     ctx: &Context<'_>,
     input: CancelEventInput,
 ) -> Result<CancelEventPayload> {
-    let organizer = caller(ctx).organizer()?;
+    let grant = caller(ctx).staff(Permission::Cancel)?;
     let answer = match GlobalId::decode(&input.id).and_then(GlobalId::event) {
         Some(event_id) => {
             let cancellation = sales::EventCancellation {
@@ -80,8 +81,9 @@ pub async fn cancel_event(
                 version: input.version,
                 reason: input.reason,
             };
+            permit(ctx, &grant, event_id).await?;
             let sales = &domain(ctx).sales;
-            sales.cancel_event(organizer, cancellation).await?
+            sales.cancel_event(&grant, cancellation).await?
         }
         None => Err(CancelEventRefusal::UnknownEvent),
     };

@@ -50,7 +50,8 @@ const LAST_VERSION: &str = "COALESCE(
 /// first; that one has the lesser id, and so is numbered before it or was already. Whatever is committed later, with
 /// whichever id, changes other tickets, or comes after. A statement that began before another one's commit and got its turn
 /// after it passes over what is numbered by then; where it would give a version that is taken, the unique constraint ends
-/// it without a trace.
+/// it without a trace. That it has no version is said in words that no index knows: by the one of those without a version,
+/// every row would be looked for among all of them.
 pub fn number_changes(gate: i64, len: i64) -> Statement {
     Statement::from_sql_and_values(
         DbBackend::Postgres,
@@ -68,7 +69,7 @@ pub fn number_changes(gate: i64, len: i64) -> Statement {
                  FROM unnumbered JOIN last ON last.event_id = unnumbered.event_id
              ), numbered AS (
                  UPDATE ticket_changes AS log SET version = next.version FROM next
-                 WHERE log.event_id = next.event_id AND log.id = next.id AND log.version IS NULL
+                 WHERE log.event_id = next.event_id AND log.id = next.id AND COALESCE(log.version, 0) = 0
                  RETURNING log.event_id
              )
              SELECT event_id, COUNT(*) AS len FROM numbered GROUP BY event_id"

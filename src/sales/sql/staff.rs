@@ -5,32 +5,26 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
-    Select, Statement, Value,
+    ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Select, Statement, Value,
 };
 use uuid::Uuid;
 
 use crate::{
-    auth::Organizer,
-    entity::{event, organizer, ticket, ticket_import::IS_SHOWN_SQLITE},
+    auth::Grant,
+    entity::{event, ticket, ticket_import::IS_SHOWN_SQLITE},
     ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
+    organizers::allowed_ids,
     store::dialect::{clock, uuid_list},
 };
 
-/// The organizer's own event.
-pub fn own_event(organizer: &Organizer, id: EventId) -> Select<event::Entity> {
-    let account = organizer.account();
-    let own_id = organizer::Entity::find()
-        .select_only()
-        .column(organizer::Column::Id)
-        .filter(organizer::Column::Issuer.eq(&account.issuer))
-        .filter(organizer::Column::Subject.eq(&account.subject))
-        .into_query();
-    event::Entity::find_by_id(id).filter(event::Column::OrganizerId.in_subquery(own_id))
+/// The event, if it is of an organizer for whom somebody may do what they are about to.
+pub fn own_event(grant: &Grant, id: EventId) -> Select<event::Entity> {
+    event::Entity::find_by_id(id).filter(event::Column::OrganizerId.in_subquery(allowed_ids(grant)))
 }
 
 /// Lets at most `len` tickets be bought again whose hold has ended, and appends that to the counts and to the log as
-/// [`changes::write()`](crate::changes::write) does: in one statement, so that a process that is stopped keeps no ticket. Those that somebody has locked are being decided upon. How many they
+/// [`changes::write()`](crate::changes::write) does: in one statement, so that a process that is stopped keeps no ticket. Those
+/// that somebody has locked are being decided upon. How many they
 /// were is the answer. PostgreSQL's alone.
 pub fn sweep(len: i64) -> Statement {
     Statement::from_sql_and_values(
