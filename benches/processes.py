@@ -28,7 +28,8 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
             [ROWLOCK, "--log", "warn", "serve", "--listen", f"127.0.0.1:{port}", *options],
-            env=dict(os.environ, ROWLOCK_DATABASE_URL=database_url, ROWLOCK_JWT_SECRET=SECRET),
+            # A contestant's few buyers ask as thousands do.
+            env=dict(os.environ, ROWLOCK_DATABASE_URL=database_url, ROWLOCK_JWT_SECRET=SECRET, ROWLOCK_RATE_LIMITS="off"),
             stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + START_SECS_MAX

@@ -2,17 +2,21 @@
 //!
 //! This is the only room that names an environment variable; the environment itself is read once, in `main`.
 
+mod front;
 mod issuers;
 mod origin;
 mod query;
+mod rates;
 mod tokens;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use self::{
+    front::{ForwardedHeader, FrontConfig, HostName, Network},
     issuers::{IssuerConfig, RESERVED_ISSUERS},
     origin::AllowedOrigin,
     query::{QueryConfig, Switch},
+    rates::RateConfig,
     tokens::TokenConfig,
 };
 use crate::sales::Limits;
@@ -59,7 +63,7 @@ impl Config {
                 self.http.request_timeout_ms, self.desk.sale_deadline_ms
             ));
         }
-        Ok(())
+        self.http.rates.check(&self.query)
     }
 }
 
@@ -222,6 +226,12 @@ pub struct HttpConfig {
         value_delimiter = ','
     )]
     pub cors_origins: Vec<AllowedOrigin>,
+
+    #[command(flatten)]
+    pub front: FrontConfig,
+
+    #[command(flatten)]
+    pub rates: RateConfig,
 }
 
 /// Documents that clients name instead of sending them.
@@ -307,6 +317,24 @@ mod tests {
         let command = Config::augment_args(clap::Command::new("rowlock"));
         let arguments = [&["rowlock"], arguments].concat();
         Config::from_arg_matches(&command.get_matches_from(arguments)).unwrap()
+    }
+
+    #[test]
+    fn what_one_document_may_ask_for_fits_into_every_limit() {
+        let with = |option, most| config(&[option, most]).check();
+        for (option, least) in [
+            ("--caller-cost-per-minute", "10000"),
+            ("--address-cost-per-minute", "10000"),
+            ("--caller-attempts-per-minute", "50"),
+            ("--address-attempts-per-minute", "50"),
+        ] {
+            assert_eq!(with(option, least), Ok(()));
+            assert_eq!(with(option, "0"), Ok(()));
+            let refused = with(option, "49").unwrap_err();
+            assert!(refused.contains(option), "{refused}");
+            let off = config(&[option, "49", "--rate-limits", "off"]);
+            assert_eq!(off.check(), Ok(()));
+        }
     }
 
     #[test]

@@ -37,7 +37,12 @@ use std::sync::Arc;
 
 use async_graphql::Context;
 
-pub use self::{answer::Answer, engine::Engine, federation::subgraph_sdl, schema::sdl};
+pub use self::{
+    answer::Answer,
+    engine::{Engine, Ready},
+    federation::subgraph_sdl,
+    schema::sdl,
+};
 
 use self::loaders::Loaders;
 use crate::{

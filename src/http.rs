@@ -6,16 +6,21 @@
 mod accept;
 mod answer;
 mod around;
+mod client;
 mod connections;
 mod cors;
 mod graphql;
 mod health;
+mod hosts;
 mod identity;
 mod listeners;
 mod origin;
 mod params;
 mod persisted;
 mod playground;
+mod protection;
+mod rates;
+mod ready;
 mod request_id;
 mod socket;
 mod stream;
@@ -34,8 +39,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{answer::Refusal, connections::Connections};
-pub use self::{listeners::Listeners, persisted::Persisted};
+use self::{answer::Refusal, around::Around, connections::Connections, hosts::Hosts};
+pub use self::{client::Clients, listeners::Listeners, persisted::Persisted, rates::Rates};
 use crate::{
     auth::Tokens,
     config::HttpConfig,
@@ -52,6 +57,8 @@ pub struct App {
     pub tokens: Arc<Tokens>,
     pub persisted: Arc<Persisted>,
     pub listeners: Listeners,
+    pub clients: Clients,
+    pub rates: Rates,
     pub config: HttpConfig,
 }
 
@@ -79,7 +86,8 @@ pub async fn serve(
     let grace = Duration::from_millis(app.config.shutdown_ms);
     let connections_max = app.config.connections.get();
     let listeners = app.listeners.clone();
-    let mut server = Connections::new(routes(app), connections_max);
+    let hosts = Hosts::new(&app.config.front.hosts, listener.local_addr()?.ip());
+    let mut server = Connections::new(routes(app, hosts), connections_max);
 
     let is_asked = tokio::select! {
         failed = server.accept(&listener) => return Err(failed),
@@ -108,8 +116,12 @@ pub async fn serve(
     })
 }
 
-fn routes(app: App) -> Router {
-    let timeout = Duration::from_millis(app.config.request_timeout_ms);
+fn routes(app: App, hosts: Hosts) -> Router {
+    let around = Around {
+        time_max: Duration::from_millis(app.config.request_timeout_ms),
+        hosts,
+        transport_security: protection::transport_security(app.config.front.hsts_secs),
+    };
     let cors = cors::layer(&app.config.cors_origins);
     let routes: Router = Router::new()
         .merge(playground::routes())
@@ -118,7 +130,7 @@ fn routes(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(timeout, around::answer))
+        .layer(from_fn_with_state(Arc::new(around), around::answer))
         .with_state(Arc::new(app));
     match cors {
         Some(cors) => routes.layer(cors).layer(from_fn(cors::say_no_content)),

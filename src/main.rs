@@ -17,7 +17,7 @@ use rowlock::{
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
     graphql::{self, Domain, Engine, global_id::GlobalId},
-    http::{self, App, End, Listeners, Persisted},
+    http::{self, App, Clients, End, Listeners, Persisted, Rates},
     ids::EventId,
     migrate,
     organizers::{self, NewKey, Scope},
@@ -27,6 +27,8 @@ use rowlock::{
     store::{DatabaseUrl, Store},
 };
 use tokio::{net::TcpListener, runtime::Runtime};
+use tracing::Level;
+use tracing_subscriber::{filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// A query is some hundred small allocations that die together, on many threads.
 #[global_allocator]
@@ -292,16 +294,25 @@ fn sentence(error: &dyn Error) -> String {
     text
 }
 
+/// Libraries that would write down what they are told: frames of sockets with tokens in them, and the database's address with
+/// its password. They are not heard, whatever the filter says.
+const INDISCREET: [&str; 2] = ["tungstenite", "sea_orm::driver"];
+
 fn start_log(config: &LogConfig) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.filter)
         .map_err(|error| format!("the log filter {:?} cannot be read: {error}", config.filter))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let discreet = filter_fn(|metadata| {
+        let target = metadata.target();
+        *metadata.level() <= Level::WARN
+            || !INDISCREET.iter().any(|library| target.starts_with(library))
+    });
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter).with(discreet);
     match config.format {
-        LogFormat::Pretty => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Pretty => log.with(lines).init(),
+        LogFormat::Json => log.with(lines.json()).init(),
     }
     Ok(())
 }
@@ -547,6 +558,8 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Arc<Tokens>) -> Result
             config.http.connections.get(),
             config.http.listeners_per_caller.get(),
         ),
+        clients: Clients::new(&config.http.front),
+        rates: Rates::new(&config.http.rates),
         config: config.http.clone(),
     })
 }

@@ -5,6 +5,7 @@
 //! anything recursive or anything that follows fragments see it. Everything that depends on a request's variables is
 //! checked for each request, and before anything is executed.
 
+mod attempts;
 mod cost;
 mod errors;
 mod judge;
@@ -79,6 +80,8 @@ struct Document {
 struct Operation {
     definition: Positioned<OperationDefinition>,
     cost: Cost,
+    /// To buy or to hold tickets.
+    attempts: u64,
     /// None where it depends on variables.
     shape: Option<Arc<Shape>>,
 }
@@ -113,6 +116,11 @@ impl Prepared {
     /// The operation, to be told from others.
     pub fn same(&self) -> Same {
         Same(Arc::clone(&self.operation))
+    }
+
+    /// How often it tries to buy or to hold tickets.
+    pub fn attempts(&self) -> u64 {
+        self.operation.attempts
     }
 
     pub fn kind(&self) -> OperationType {
@@ -351,6 +359,7 @@ impl Document {
             let mut definition = definition.clone();
             // As it is written: what repeats itself is asked for again.
             let cost = Cost::of(types, &document, &definition.node);
+            let attempts = attempts::count(&document, &definition.node);
             roots::merge(&document.fragments, &mut definition.node)?;
             // Most documents have one shape whatever their variables are.
             let no_variables = Variables::default();
@@ -358,6 +367,7 @@ impl Document {
             let operation = Operation {
                 definition,
                 cost,
+                attempts,
                 shape: (!shape.is_conditional()).then(|| Arc::new(shape)),
             };
             operations.insert(name.cloned(), Arc::new(operation));

@@ -141,6 +141,16 @@ impl Ready {
         self.execution.prepared.kind()
     }
 
+    /// What it costs, by its text and its variables.
+    pub fn cost(&self) -> u64 {
+        self.execution.prepared.weighed.requested
+    }
+
+    /// How often it tries to buy or to hold tickets.
+    pub fn attempts(&self) -> u64 {
+        self.execution.prepared.attempts()
+    }
+
     /// Executes a subscription: an answer for each of its events. One that cannot begin has one answer, which was not
     /// executed.
     ///

@@ -45,6 +45,8 @@ pub enum Code {
     PreflightRequired,
     /// A page of a site that may not open sockets here.
     OriginNotAllowed,
+    /// The request is for a name that this server is not called by.
+    HostNotAllowed,
     /// The document of this hash or id is not here: send its text.
     PersistedQueryNotFound,
     /// Automatic persisted queries are off, or the client speaks another version of them: send the text alone.
@@ -59,6 +61,9 @@ pub enum Code {
     PayloadTooLarge,
     /// The body is not of a media type that the server reads.
     UnsupportedMediaType,
+    /// The caller, or everybody at their address, has asked for too much lately: nothing happened, come back after
+    /// `extensions.retryAfter` seconds.
+    RateLimited,
     /// Too many wait already: nothing happened, come back after `extensions.retryAfter` seconds.
     Overloaded,
     /// The field, or the whole request, took too long and was given up: a query may be repeated.
@@ -94,6 +99,7 @@ impl Code {
             Self::BatchNotSupported => "BATCH_NOT_SUPPORTED",
             Self::PreflightRequired => "PREFLIGHT_REQUIRED",
             Self::OriginNotAllowed => "ORIGIN_NOT_ALLOWED",
+            Self::HostNotAllowed => "HOST_NOT_ALLOWED",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
@@ -101,6 +107,7 @@ impl Code {
             Self::HeadersTooLarge => "HEADERS_TOO_LARGE",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Overloaded => "OVERLOADED",
             Self::Timeout => "TIMEOUT",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",

@@ -1,7 +1,10 @@
 //! Answers that do not come out of a schema: JSON of GraphQL's shape all the same.
 
 use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -17,6 +20,8 @@ pub struct Refusal {
     pub message: String,
     /// What the status asks for beside the body, such as `Allow`.
     pub header: Option<(HeaderName, HeaderValue)>,
+    /// When it makes sense to come back.
+    pub retry_after_secs: Option<u64>,
 }
 
 impl Refusal {
@@ -26,6 +31,7 @@ impl Refusal {
             code,
             message: message.into(),
             header: None,
+            retry_after_secs: None,
         }
     }
 
@@ -39,14 +45,32 @@ impl Refusal {
         self
     }
 
+    pub fn retry_after(mut self, secs: u64) -> Self {
+        self.retry_after_secs = Some(secs);
+        self
+    }
+
+    /// As a list of one error, of GraphQL's shape.
+    pub fn errors(&self, request_id: Option<&str>) -> Value {
+        let mut errors = errors(self.code, &self.message, request_id);
+        if let Some(secs) = self.retry_after_secs {
+            errors[0]["extensions"]["retryAfter"] = json!(secs);
+        }
+        errors
+    }
+
     /// An answer with one error and no data.
     pub fn answer(self, media_type: MediaType) -> Response {
-        let body = body(self.code, &self.message, request_id::current().as_deref());
+        let errors = self.errors(request_id::current().as_deref());
+        let body = json!({ "errors": errors }).to_string();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, media_type.header());
         if let Some((name, value)) = self.header {
             headers.insert(name, value);
+        }
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, secs.into());
         }
         response
     }

@@ -1,11 +1,11 @@
-//! What surrounds every route: the request's id and its span, the bounds of its URL and of its time, and an answer also to
-//! what panics. One layer for all of it: each of axum's own costs every request a copy of the routes and an allocation.
+//! What surrounds every route: the request's id and its span, the bounds of its URL and of its time, whom it is
+//! for, what browsers are told of the answer, and an answer also to what panics. One layer for all of it: each of axum's own costs every request a copy of the routes and an allocation.
 
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, Uri},
+    http::{HeaderName, HeaderValue, StatusCode, Uri},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,8 @@ use tracing::Instrument;
 
 use super::{
     answer::{Refusal, internal},
+    hosts::Hosts,
+    protection::protect,
     request_id::{self, RequestId},
 };
 use crate::graphql::fault::Code;
@@ -23,18 +25,28 @@ use crate::graphql::fault::Code;
 /// longer line either.
 const URI_LEN_MAX: usize = 8 * 1024;
 
+/// What holds for every request.
+pub struct Around {
+    pub time_max: Duration,
+    pub hosts: Hosts,
+    /// What an answer says of coming back over TLS.
+    pub transport_security: Option<(HeaderName, HeaderValue)>,
+}
+
 /// Bounds every request, from its first byte to its answer. A purchase under way goes on: only the wait for it ends.
-pub async fn answer(State(time_max): State<Duration>, request: Request, next: Next) -> Response {
+pub async fn answer(State(around): State<Arc<Around>>, request: Request, next: Next) -> Response {
     let begin = Instant::now();
     let id = RequestId::of(request.headers());
     let span = request_id::span(&id, &request);
     let header = id.header();
     let answering = async {
-        if let Err(refusal) = check_len(request.uri()) {
+        let checked = check_len(request.uri())
+            .and_then(|()| around.hosts.check(request.uri(), request.headers()));
+        if let Err(refusal) = checked {
             return refusal.into_response();
         }
         let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
-        let response = match timeout(time_max, answering).await {
+        let response = match timeout(around.time_max, answering).await {
             Ok(Ok(response)) => response,
             Ok(Err(panic)) => answer_panic(&*panic),
             Err(_) => too_late().into_response(),
@@ -43,7 +55,12 @@ pub async fn answer(State(time_max): State<Duration>, request: Request, next: Ne
         response
     };
     let mut response = id.scope(answering.instrument(span)).await;
-    response.headers_mut().insert(request_id::HEADER, header);
+    let headers = response.headers_mut();
+    headers.insert(request_id::HEADER, header);
+    protect(headers);
+    if let Some((name, value)) = &around.transport_security {
+        headers.insert(name, value.clone());
+    }
     response
 }
 

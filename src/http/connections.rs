@@ -3,7 +3,7 @@
 //! axum's own `serve` has none of these bounds: a client that sends half a header would keep its connection, and the
 //! server's end, for ever.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, header::UPGRADE, server::conn::http1, service::Service};
@@ -19,13 +19,14 @@ use tokio::{
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
-use super::worded::Worded;
+use super::{client::Peer, worded::Worded};
 
 /// From a connection's beginning, or from the last answer on it, to the end of the next request's headers.
 const HEADER_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A request's line and headers, in bytes; each connection may hold as much. Browsers send some hundred, tokens some
-/// thousand.
+/// thousand. How many headers there may be is hyper's to say, 100: told a number, even the same one, it would fetch memory for
+/// them with each request.
 const HEAD_LEN_MAX: usize = 64 * 1024;
 
 /// How long a client may take not a byte of what it is sent.
@@ -44,6 +45,7 @@ pub struct Seat {
 struct AtSeat {
     routes: TowerToHyperService<Router>,
     seat: Seat,
+    peer: Peer,
 }
 
 impl Service<Request<Incoming>> for AtSeat {
@@ -52,7 +54,8 @@ impl Service<Request<Incoming>> for AtSeat {
     type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        // Most requests are no socket's, and need no room for it.
+        request.extensions_mut().insert(self.peer);
+        // Most requests are no socket's, and keep no seat.
         if request.headers().contains_key(UPGRADE) {
             request.extensions_mut().insert(self.seat.clone());
         }
@@ -85,7 +88,7 @@ impl Connections {
             // Ended tasks are only counted until they are joined.
             while self.tasks.try_join_next().is_some() {}
             match listener.accept().await {
-                Ok((stream, _)) => self.serve(stream, permit),
+                Ok((stream, peer)) => self.serve(stream, peer, permit),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) if error.raw_os_error().is_some() => {
                     tracing::warn!(%error, "a connection cannot be accepted");
@@ -96,7 +99,7 @@ impl Connections {
         }
     }
 
-    fn serve(&mut self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn serve(&mut self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         // An answer is one write: waiting for more to send would only delay it. A failure shows at the first write.
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutWriter::new(stream);
@@ -113,6 +116,7 @@ impl Connections {
                     seat: Seat {
                         _permit: Arc::new(permit),
                     },
+                    peer: Peer(peer.ip()),
                 },
             )
             .with_upgrades();

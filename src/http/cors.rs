@@ -12,6 +12,7 @@ use axum::{
 };
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use super::{protection::protect, rates};
 use crate::config::AllowedOrigin;
 
 /// How long a browser may remember a preflight; it takes two hours at most.
@@ -33,7 +34,12 @@ pub fn layer(allowed: &[AllowedOrigin]) -> Option<CorsLayer> {
             .allow_methods([Method::GET, Method::POST])
             // Clients add headers of their own, for tracing and the like; none of them means a right here.
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers([HeaderName::from_static("x-request-id"), RETRY_AFTER])
+            .expose_headers([
+                HeaderName::from_static("x-request-id"),
+                RETRY_AFTER,
+                rates::RATELIMIT_POLICY,
+                rates::RATELIMIT,
+            ])
             .max_age(REMEMBERED),
     )
 }
@@ -51,6 +57,8 @@ pub async fn say_no_content(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if is_preflight && response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NO_CONTENT;
+        // It has not been where every other answer is told it.
+        protect(response.headers_mut());
     }
     response
 }

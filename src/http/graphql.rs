@@ -28,7 +28,9 @@ use super::{
     listeners::Full,
     origin,
     params::Params,
-    persisted, request_id, socket,
+    persisted,
+    ready::Unready,
+    request_id, socket,
     stream::{self, Lasting},
 };
 use crate::graphql::{Answer, fault::Code};
@@ -76,25 +78,38 @@ async fn answer(
         }
         _ => return Err(wrong_method("GraphQL is at POST and GET", "GET, POST")),
     };
-    let identity = identity::of_headers(app, &parts.headers).await?;
+    let address = app.address(&parts);
+    let identity = match identity::of_headers(app, &parts.headers).await {
+        Ok(identity) => identity,
+        Err(refusal) => return Err(app.not_known(address, refusal)),
+    };
     let params = app.persisted.resolve(params);
     let request = params
         .map_err(|refusal| unanswerable(refusal, accepted.answer))?
         .into_request();
     let caller = identity.caller.clone();
-    let ready = match app.engine.prepare(request, caller, id.as_deref()).await {
+    let who = app.rates.who(&caller, address);
+    let (ready, standing) = match app.prepare(request, caller, who, id.as_deref()).await {
         Ok(ready) => ready,
-        Err(refused) => return Ok(only(refused.into(), accepted)),
+        Err(Unready::Refused(refused, standing)) => {
+            return Ok(standing.told_in(only(refused, accepted)));
+        }
+        Err(Unready::Limited(limited)) => {
+            let refused = limited
+                .refusal()
+                .answer(accepted.answer.unwrap_or(MediaType::Json));
+            return Ok(limited.standing().told_in(refused));
+        }
     };
-    match ready.kind() {
+    let answered = match ready.kind() {
         OperationType::Mutation if parts.method == Method::GET => {
-            Err(wrong_method("a mutation needs POST", "POST"))
+            return Err(wrong_method("a mutation needs POST", "POST"));
         }
         OperationType::Query | OperationType::Mutation => {
             // Thousands may wait for the desk from here on: with no more than they need.
             drop(parts);
             let answer = app.engine.execute(ready).await;
-            Ok(only(answer, accepted))
+            only(answer, accepted)
         }
         OperationType::Subscription => {
             let Some(stream_type) = accepted.stream else {
@@ -107,9 +122,10 @@ async fn answer(
                 closing: app.listeners.closing(),
                 _admission: admission,
             };
-            Ok(lasting.respond(ready.subscribe().boxed()))
+            lasting.respond(ready.subscribe().boxed())
         }
-    }
+    };
+    Ok(standing.told_in(answered))
 }
 
 /// A single answer, as a stream where the client takes nothing else.

@@ -33,11 +33,13 @@ use self::{
 use super::{
     App,
     answer::Refusal,
+    client::Address,
     connections::Seat,
     identity::{self, NotKnown},
     listeners::Admission,
     origin,
     params::Params,
+    rates::Who,
 };
 use crate::{auth::Identity, graphql::fault};
 
@@ -75,7 +77,11 @@ pub fn is_wanted(parts: &Parts) -> bool {
 /// Why it is not opened: the client learns no more than the status, as browsers are.
 pub async fn open(app: &Arc<App>, mut parts: Parts) -> Result<Response, Refusal> {
     origin::check_socket(&parts.headers, &app.config.cors_origins)?;
-    let identity = identity::of_headers(app, &parts.headers).await?;
+    let address = app.address(&parts);
+    let identity = match identity::of_headers(app, &parts.headers).await {
+        Ok(identity) => identity,
+        Err(refusal) => return Err(app.not_known(address, refusal)),
+    };
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|_| Refusal::bad_request("this is no request for a WebSocket"))?;
@@ -100,19 +106,20 @@ pub async fn open(app: &Arc<App>, mut parts: Parts) -> Result<Response, Refusal>
         .max_frame_size(app.config.body_len)
         .on_upgrade(move |socket| {
             listeners.track(async move {
-                serve(socket, app, identity).await;
+                serve(socket, app, identity, address).await;
                 drop(seat);
             })
         }))
 }
 
-async fn serve(socket: WebSocket, app: Arc<App>, of_headers: Identity) {
+async fn serve(socket: WebSocket, app: Arc<App>, of_headers: Identity, address: Option<Address>) {
     let (sink, heard) = socket.split();
     let mut session = Session {
         app,
         sink,
         heard,
         of_headers,
+        address,
         present: None,
         operations: SelectAll::new(),
         running: HashMap::new(),
@@ -147,6 +154,8 @@ struct Session {
     heard: SplitStream<WebSocket>,
     /// Who opened the socket, by the request's headers, which a browser's page cannot set.
     of_headers: Identity,
+    /// Where it was opened from.
+    address: Option<Address>,
     /// Who is there, once the connection is acknowledged.
     present: Option<Present>,
     operations: SelectAll<Abortable<BoxStream<'static, Event>>>,
@@ -157,6 +166,8 @@ struct Session {
 
 struct Present {
     identity: Identity,
+    /// As whom they are counted.
+    who: Who,
     _admission: Admission,
 }
 
@@ -257,21 +268,20 @@ impl Session {
         &mut self,
         payload: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Present, End> {
-        let identity = identity::of_payload(&self.app, payload)
-            .await
-            .map_err(|reason| match reason {
-                NotKnown::Token(_) => Close::forbidden(),
-                NotKnown::OutOfReach => Close::new(
-                    protocol::Code::TryLater,
-                    "Try again later: the database is out of reach",
-                ),
-            })?
-            .unwrap_or_else(|| self.of_headers.clone());
+        let identity = match identity::of_payload(&self.app, payload).await {
+            Ok(of_payload) => of_payload.unwrap_or_else(|| self.of_headers.clone()),
+            Err(NotKnown::Token(_)) => {
+                let taken = self.app.rates.take_bad_token(self.address);
+                return Err(taken.map_or_else(try_later, |()| Close::forbidden()).into());
+            }
+            Err(NotKnown::OutOfReach) => {
+                return Err(try_later("the database is out of reach").into());
+            }
+        };
         let admission = self.app.listeners.admit(&identity.caller);
-        let admission = admission.map_err(|full| {
-            Close::new(protocol::Code::TryLater, format!("Try again later: {full}"))
-        })?;
+        let admission = admission.map_err(try_later)?;
         Ok(Present {
+            who: self.app.rates.who(&identity.caller, self.address),
             identity,
             _admission: admission,
         })
@@ -294,7 +304,14 @@ impl Session {
         }
         let caller = present.identity.caller.clone();
         let (number, is_answering) = operation::numbered();
-        let events = operation::events(Arc::clone(&self.app), caller, params, is_answering.clone());
+        let begun = operation::Begun {
+            app: Arc::clone(&self.app),
+            caller,
+            who: present.who,
+            params,
+            answering: is_answering.clone(),
+        };
+        let events = operation::events(begun);
         let of_id = id.clone();
         let events = events.map(move |told| Event {
             id: of_id.clone(),
@@ -388,6 +405,10 @@ impl Session {
         // Either way the connection is dropped.
         let _ = timeout(CLOSE_MAX, hearing).await;
     }
+}
+
+fn try_later(why: impl std::fmt::Display) -> Close {
+    Close::new(protocol::Code::TryLater, format!("Try again later: {why}"))
 }
 
 /// Whether a query or a mutation is being answered.

@@ -12,7 +12,7 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use uuid::Uuid;
 
-use super::answer;
+use super::{answer, protection};
 use crate::graphql::fault::Code;
 
 /// A connection that puts words to hyper's answers.
@@ -131,7 +131,8 @@ fn words_for(bytes: &[u8]) -> Option<Vec<u8>> {
     let body = answer::body(code, message, Some(&id));
     let head = format!(
         "HTTP/1.1 {reason}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\nx-request-id: {id}\r\n\
-         content-length: {}\r\n\r\n",
+         {}content-length: {}\r\n\r\n",
+        protection::as_text(),
         body.len()
     );
     Some([head, body].concat().into_bytes())

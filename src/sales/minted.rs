@@ -51,3 +51,28 @@ impl std::fmt::Debug for AdmissionCode {
         f.write_str("AdmissionCode(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use data_encoding::BASE32_NOPAD;
+
+    use super::AdmissionCode;
+
+    #[test]
+    fn an_admission_code_is_128_bits_none_of_which_is_known() {
+        let codes: Vec<u128> = (0..1_000)
+            .map(|_| {
+                let code = AdmissionCode::mint();
+                let bits = BASE32_NOPAD.decode(code.as_str().as_bytes()).unwrap();
+                u128::from_be_bytes(bits.try_into().unwrap())
+            })
+            .collect();
+        let (always, ever) = codes
+            .iter()
+            .fold((u128::MAX, 0), |(all, any), code| (all & code, any | code));
+        assert_eq!((always, ever), (0, u128::MAX), "each bit is both");
+        assert_eq!(codes.iter().collect::<HashSet<_>>().len(), codes.len());
+    }
+}

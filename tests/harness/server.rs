@@ -48,7 +48,9 @@ impl Server {
     pub fn builder(database: &Database) -> Builder {
         let builder = Self::command(&["serve", "--listen", "127.0.0.1:0"])
             .env("ROWLOCK_DATABASE_URL", &database.url())
-            .env("ROWLOCK_JWT_SECRET", JWT_SECRET);
+            .env("ROWLOCK_JWT_SECRET", JWT_SECRET)
+            // A test's few callers ask for more than people do. What is about the limits turns them on.
+            .env("ROWLOCK_RATE_LIMITS", "off");
         #[expect(clippy::disallowed_methods, reason = "the test program's own setting")]
         match std::env::var("ROWLOCK_TEST_BATCH_LEN") {
             Ok(len) => builder.env("ROWLOCK_BATCH_LEN", &len),
@@ -69,6 +71,9 @@ impl Server {
             .env_remove("ROWLOCK_ISSUERS")
             .env_remove("ROWLOCK_LISTEN")
             .env_remove("ROWLOCK_BATCH_LEN")
+            .env_remove("ROWLOCK_HOSTS")
+            .env_remove("ROWLOCK_TRUSTED_PROXIES")
+            .env_remove("ROWLOCK_RATE_LIMITS")
             .env("ROWLOCK_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -97,6 +102,13 @@ impl Server {
             .iter()
             .flat_map(|line| [line.as_str(), "\n"])
             .collect()
+    }
+
+    /// What every user of the machine can read of the process.
+    pub fn command_line(&self) -> String {
+        let file = format!("/proc/{}/cmdline", self.process.id());
+        let line = std::fs::read(file).expect("the process runs");
+        String::from_utf8(line).unwrap().replace('\0', " ")
     }
 
     /// Stops the process where it is, with everything it has begun.

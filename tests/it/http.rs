@@ -4,7 +4,9 @@ mod any;
 mod browsers;
 mod documents;
 mod playground;
+mod protection;
 mod raw;
+mod smuggling;
 mod status;
 
 use std::time::Duration;
@@ -507,7 +509,7 @@ async fn who_takes_nothing_is_cut_off() {
     let query = "{ __schema { types { name description fields { name description args { name description } } } } }";
     let body = json!({ "query": query }).to_string();
     let request = format!(
-        "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: {JSON}\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: {JSON}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let address = server.url().trim_start_matches("http://");

@@ -24,6 +24,8 @@ use crate::{
     http::{
         App, answer,
         params::Params,
+        rates::Who,
+        ready::Unready,
         request_id::{self, RequestId},
     },
 };
@@ -66,18 +68,23 @@ pub fn numbered() -> (u64, Answering) {
     (number, Answering::default())
 }
 
+/// An operation that its client has begun.
+pub struct Begun {
+    pub app: Arc<App>,
+    pub caller: Caller,
+    /// As whom the caller is counted.
+    pub who: Who,
+    pub params: Params,
+    pub answering: Answering,
+}
+
 /// Everything that a request's client is told, in its order.
-pub fn events(
-    app: Arc<App>,
-    caller: Caller,
-    params: Params,
-    answering: Answering,
-) -> impl Stream<Item = Told> + Send + 'static {
+pub fn events(begun: Begun) -> impl Stream<Item = Told> + Send + 'static {
     let id = RequestId::mint();
     let span = request_id::span_of_operation(&id);
     let of_panic = id.clone();
-    let begun = async move { begin(&app, caller, params, &id, &answering).await };
-    let events = stream::once(begun.instrument(span)).flatten();
+    let beginning = async move { begin(begun, &id).await };
+    let events = stream::once(beginning.instrument(span)).flatten();
     AssertUnwindSafe(events)
         .catch_unwind()
         .map(move |told| match told {
@@ -94,13 +101,14 @@ pub fn events(
         })
 }
 
-async fn begin(
-    app: &Arc<App>,
-    caller: Caller,
-    params: Params,
-    id: &RequestId,
-    answering: &Answering,
-) -> BoxStream<'static, Told> {
+async fn begin(begun: Begun, id: &RequestId) -> BoxStream<'static, Told> {
+    let Begun {
+        app,
+        caller,
+        who,
+        params,
+        answering,
+    } = begun;
     let request = match app.persisted.resolve(params) {
         Ok(params) => params.into_request(),
         Err(refusal) => {
@@ -108,9 +116,12 @@ async fn begin(
             return only(Told::Error(errors));
         }
     };
-    let ready = match app.engine.prepare(request, caller, Some(id)).await {
-        Ok(ready) => ready,
-        Err(refused) => return only(Told::Error(refused.errors_json())),
+    let ready = match app.prepare(request, caller, who, Some(id)).await {
+        Ok((ready, _)) => ready,
+        Err(Unready::Refused(refused, _)) => return only(Told::Error(refused.errors_json())),
+        Err(Unready::Limited(limited)) => {
+            return only(Told::Error(limited.refusal().errors(Some(id))));
+        }
     };
     match ready.kind() {
         OperationType::Subscription => {
@@ -119,7 +130,6 @@ async fn begin(
         }
         OperationType::Query | OperationType::Mutation => {
             answering.set();
-            let app = Arc::clone(app);
             let answer = by_itself(async move { app.engine.execute(ready).await }).await;
             only(told(&answer)).chain(complete()).boxed()
         }

@@ -84,7 +84,7 @@ async fn an_allowed_site_is_told_so_and_no_other() {
         );
         assert_eq!(
             answer.header("access-control-expose-headers"),
-            Some("x-request-id,retry-after")
+            Some("x-request-id,retry-after,ratelimit-policy,ratelimit")
         );
         assert!(!answer.headers.contains("allow-credentials"), "{answer:?}");
         let vary = answer

@@ -42,14 +42,7 @@ impl Raw {
 
 /// Sends these bytes on a connection of their own, which the request must ask to close.
 pub async fn send(url: &str, bytes: &[u8]) -> Raw {
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))
-        .await
-        .unwrap();
-    // A server that has heard enough need not hear the rest.
-    let _ = stream.write_all(bytes).await;
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).expect("an answer is UTF-8");
+    let answer = sent(url, bytes).await;
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("no answer: {answer:?}"));
@@ -61,10 +54,22 @@ pub async fn send(url: &str, bytes: &[u8]) -> Raw {
     }
 }
 
+/// The same, and everything that comes back.
+pub async fn sent(url: &str, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))
+        .await
+        .unwrap();
+    // A server that has heard enough need not hear the rest.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).expect("an answer is UTF-8")
+}
+
 /// A request with these headers, each a line, and its body.
 pub fn request(line: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let mut bytes =
-        format!("{line} HTTP/1.1\r\nhost: rowlock\r\nconnection: close\r\n").into_bytes();
+        format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n").into_bytes();
     for header in headers {
         bytes.extend(format!("{header}\r\n").into_bytes());
     }

@@ -6,6 +6,7 @@ use super::raw::{Raw, encoded, request, send};
 use crate::harness::{Database, Server, server::JWT_SECRET};
 
 const JSON: &str = "content-type: application/json";
+const FORWARDED: &str = "x-forwarded-for: 192.0.2.1";
 const FROM_NO_PAGE: &str = "apollo-require-preflight: true";
 const ACCEPTS: [&str; 2] = [
     "accept: application/graphql-response+json",
@@ -20,6 +21,8 @@ enum To {
     Trusting,
     /// `--request-timeout-ms`
     Impatient,
+    /// `--caller-cost-per-minute`, of which nothing is left
+    Spent,
 }
 
 /// What a row sends; its `Accept` is added where it has none.
@@ -240,6 +243,23 @@ fn rows() -> BTreeMap<&'static str, Sent> {
         ),
         ("what is no HTTP", line("\u{1}")),
         (
+            "a request for another server's name",
+            Sent {
+                line: "POST http://elsewhere.example/graphql".to_owned(),
+                ..query("{ __typename }")
+            },
+        ),
+        (
+            "more than a caller or an address may ask for in a minute",
+            Sent {
+                to: To::Spent,
+                ..with(
+                    &[JSON, FORWARDED],
+                    r#"{"query": "{ events(first: 40) { nodes { id } } }"}"#,
+                )
+            },
+        ),
+        (
             "a body that does not come within `--request-timeout-ms`",
             Sent {
                 to: To::Impatient,
@@ -288,6 +308,19 @@ async fn every_row_of_the_table_is_answered_as_it_says() {
             To::Impatient,
             &["--request-timeout-ms", "300", "--sale-deadline-ms", "200"],
         ),
+        (
+            To::Spent,
+            &[
+                "--rate-limits",
+                "on",
+                "--trusted-proxy",
+                "127.0.0.1",
+                "--query-cost",
+                "100",
+                "--caller-cost-per-minute",
+                "100",
+            ],
+        ),
     ] {
         let database = Database::sqlite().await;
         let builder = arguments
@@ -302,6 +335,12 @@ async fn every_row_of_the_table_is_answered_as_it_says() {
         rows.keys().copied().collect::<Vec<_>>(),
         documented.keys().map(String::as_str).collect::<Vec<_>>(),
         "what the test sends, and what docs/http.md says"
+    );
+    // It costs as much as there is in a minute.
+    let refused = request("POST /graphql", &[JSON, FORWARDED], b"{\"query\": \"{\"}");
+    assert_eq!(
+        send(servers[&To::Spent].0.url(), &refused).await.status,
+        200
     );
     for (what, sent) in rows {
         let (statuses, code) = &documented[what];
