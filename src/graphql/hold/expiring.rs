@@ -25,8 +25,8 @@ pub struct HoldSubscription;
 
 #[Subscription]
 impl HoldSubscription {
-    /// A hold of yours, so many seconds before it ends, again if it was extended since, and when it has ended; then the
-    /// subscription is complete. Needs a customer's token.
+    /// A hold of yours: as it is now, so many seconds before it ends, again if it was extended since, and when it has ended;
+    /// then the subscription is complete. Needs a customer's token.
     async fn hold_expiring<'ctx>(
         &self,
         ctx: &Context<'ctx>,
@@ -49,6 +49,7 @@ impl HoldSubscription {
             customer_id: customer_id.ok_or_else(unknown)?,
             key: (event_id, hold_id),
             before: TimeDelta::seconds(seconds_before.into()),
+            has_been_told: false,
             told: None,
         };
         let first = read(ctx, watched.read()).await?.ok_or_else(unknown)?;
@@ -65,6 +66,7 @@ struct Watched {
     customer_id: CustomerId,
     key: (EventId, HoldId),
     before: TimeDelta,
+    has_been_told: bool,
     /// The end that was told to be near.
     told: Option<chrono::DateTime<chrono::Utc>>,
 }
@@ -80,6 +82,11 @@ impl Watched {
                 return Some((Ok(Hold::from(held)), None));
             }
             let end = held.hold.held_until;
+            if !self.has_been_told {
+                self.has_been_told = true;
+                self.told = (end - self.before <= held.as_of).then_some(end);
+                return Some((Ok(Hold::from(held.clone())), Some((self, held))));
+            }
             let is_told = self.told == Some(end);
             let at = if is_told { end } else { end - self.before };
             // By the database's clock, which also says when the hold ends.
