@@ -43,10 +43,7 @@ async fn open(file: &std::path::Path) -> Engine {
         deadline: Duration::from_secs(1),
     };
     let sales = Sales::open(Arc::clone(&store), limits).expect("threads can be started");
-    let domain = Domain {
-        store,
-        sales: Arc::new(sales),
-    };
+    let domain = Domain::new(store, Arc::new(sales));
     Engine::new(domain, QueryConfig::default(), Duration::from_secs(1))
 }
 

@@ -138,7 +138,9 @@ pub async fn audit(
 async fn read(snapshot: &Snapshot) -> Result<Audit, AuditError> {
     let mut violations = Vec::new();
     for check in CHECKS {
-        let rows = snapshot.rows(check.kind.as_str(), check.sql()).await?;
+        let rows = snapshot
+            .rows(check.kind.as_str(), check.sql(snapshot.backend()))
+            .await?;
         violations.extend(grouped(check.kind, rows));
     }
     let tallies: Vec<Tally> = snapshot

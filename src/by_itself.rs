@@ -10,14 +10,10 @@ use tracing::Instrument;
 ///
 /// # Panics
 /// As `work` does.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "its owner is whoever waits for it, and whatever bounds them bounds it"
-)]
 pub fn by_itself<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> impl Future<Output = T> + Send {
-    let task = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
+    let task = begun(work);
     async move {
         match task.await {
             Ok(result) => result,
@@ -28,6 +24,17 @@ pub fn by_itself<T: Send + 'static>(
             },
         }
     }
+}
+
+/// Begins `work` as a task of its own, which ends when this is dropped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "its owner is whoever has this, and whatever bounds them bounds it"
+)]
+pub fn begun<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(work.in_current_span()))
 }
 
 #[cfg(test)]

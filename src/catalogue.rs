@@ -21,6 +21,7 @@ mod seats;
 mod set_capacity;
 mod ticket_types;
 mod tickets;
+pub mod watch;
 
 use std::{future::Future, sync::Arc};
 

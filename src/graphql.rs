@@ -19,6 +19,7 @@ pub mod fault;
 mod federation;
 pub mod global_id;
 mod hold;
+mod live;
 mod loaders;
 mod money;
 mod node;
@@ -44,13 +45,32 @@ pub use self::{
 };
 
 use self::loaders::Loaders;
-use crate::{auth::Caller, sales::Sales, store::Store};
+use crate::{
+    auth::Caller, catalogue::watch::Availabilities, changes::watch::Logs, sales::Sales,
+    store::Store,
+};
 
 /// What resolvers call: the same for every request.
 #[derive(Clone)]
 pub struct Domain {
     pub store: Arc<Store>,
     pub sales: Arc<Sales>,
+    /// Those that somebody follows.
+    pub logs: Arc<Logs>,
+    /// Those that somebody watches.
+    pub availabilities: Arc<Availabilities>,
+}
+
+impl Domain {
+    pub fn new(store: Arc<Store>, sales: Arc<Sales>) -> Self {
+        let live = sales.live();
+        Self {
+            logs: Arc::new(Logs::new(Arc::clone(&store), Arc::clone(live))),
+            availabilities: Arc::new(Availabilities::new(Arc::clone(&store), Arc::clone(live))),
+            store,
+            sales,
+        }
+    }
 }
 
 fn domain<'a>(ctx: &Context<'a>) -> &'a Domain {

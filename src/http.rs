@@ -82,7 +82,7 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
-    let Domain { store, sales } = app.domain.clone();
+    let Domain { store, sales, .. } = app.domain.clone();
     let grace = Duration::from_millis(app.config.shutdown_ms);
     let connections_max = app.config.connections.get();
     let listeners = app.listeners.clone();

@@ -15,12 +15,13 @@
 //! [`ids`], [`money`], [`seat`], [`page`], [`time`] and [`config`] below all. [`demo`] and [`rush`]
 //! stand beside `main`. [`live`] tells whoever waits in this process, and other processes, that something has changed; `sales`
 //! rings, and `graphql` listens. What a change of tickets changes in their counts is said in `counts`, which `sales` and `catalogue`
-//! both append to.
+//! both append to. [`changes`] is the log of what changes of tickets: `sales` appends to it, and `graphql` reads it.
 
 pub mod audit;
 pub mod auth;
 mod by_itself;
 pub mod catalogue;
+pub mod changes;
 pub mod config;
 mod counts;
 pub mod demo;

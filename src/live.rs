@@ -7,8 +7,10 @@
 //! PostgreSQL carries the hints (`NOTIFY`), sent after the commit and on the connection that listens: inside of a sale it would
 //! take a lock that the whole database shares.
 
+mod readers;
+
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,11 +20,12 @@ use sea_orm::{
     sqlx::{self, postgres::PgListener},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{sleep, timeout},
 };
 use uuid::Uuid;
 
+pub use self::readers::{Reader, Readers};
 use crate::{
     ids::{EventId, OrderId},
     store::Store,
@@ -55,17 +58,23 @@ pub enum Topic {
     Order(EventId, OrderId),
     /// All orders of an event, as when it is cancelled.
     OrdersOf(EventId),
+    /// An event's tickets: its log of changes has become longer.
+    TicketsOf(EventId),
 }
 
 /// The watches of this process, and the way to those of others.
 pub struct Live {
     orders: Mutex<Orders>,
+    tickets: Mutex<HashMap<EventId, Watched>>,
+    /// Events to whose logs this process has appended, for whoever numbers what was appended.
+    appended: Mutex<BTreeSet<EventId>>,
+    has_appended: Notify,
     outbox: mpsc::Sender<Topic>,
 }
 
 type Orders = HashMap<EventId, HashMap<OrderId, Watched>>;
 
-/// An order that somebody watches.
+/// Something that somebody watches.
 struct Watched {
     /// How long to wait before reading, told with each change.
     changed: watch::Sender<Duration>,
@@ -80,12 +89,22 @@ pub struct OrderWatch {
     changed: watch::Receiver<Duration>,
 }
 
+/// A watch of an event's tickets.
+pub struct TicketsWatch {
+    live: Arc<Live>,
+    event_id: EventId,
+    changed: watch::Receiver<Duration>,
+}
+
 impl Live {
     /// With the hints that are to be sent to other processes, see [`Self::run`].
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Topic>) {
         let (outbox, hints) = mpsc::channel(OUTBOX_LEN_MAX);
         let live = Self {
             orders: Mutex::default(),
+            tickets: Mutex::default(),
+            appended: Mutex::default(),
+            has_appended: Notify::new(),
             outbox,
         };
         (Arc::new(live), hints)
@@ -101,16 +120,45 @@ impl Live {
     pub fn watch_order(self: &Arc<Self>, event_id: EventId, order_id: OrderId) -> OrderWatch {
         let mut orders = self.orders();
         let of_event = orders.entry(event_id).or_default();
-        let watched = of_event.entry(order_id).or_insert_with(|| Watched {
-            changed: watch::Sender::new(Duration::ZERO),
-            watches: 0,
-        });
+        let watched = of_event.entry(order_id).or_default();
         watched.watches += 1;
         OrderWatch {
             live: Arc::clone(self),
             event_id,
             order_id,
             changed: watched.changed.subscribe(),
+        }
+    }
+
+    pub fn watch_tickets(self: &Arc<Self>, event_id: EventId) -> TicketsWatch {
+        let mut tickets = self.tickets();
+        let watched = tickets.entry(event_id).or_default();
+        watched.watches += 1;
+        TicketsWatch {
+            live: Arc::clone(self),
+            event_id,
+            changed: watched.changed.subscribe(),
+        }
+    }
+
+    /// Says that this process has appended to the logs of these events.
+    pub fn appended(&self, events: impl IntoIterator<Item = EventId>) {
+        let mut appended = lock(&self.appended);
+        let before = appended.len();
+        appended.extend(events);
+        if appended.len() > before {
+            self.has_appended.notify_one();
+        }
+    }
+
+    /// Waits until this process has appended to logs, and takes their events.
+    pub async fn next_appended(&self) -> BTreeSet<EventId> {
+        loop {
+            self.has_appended.notified().await;
+            let appended = std::mem::take(&mut *lock(&self.appended));
+            if !appended.is_empty() {
+                return appended;
+            }
         }
     }
 
@@ -123,17 +171,22 @@ impl Live {
             Topic::OrdersOf(event_id) => {
                 tell(orders.get(&event_id).into_iter().flat_map(HashMap::values));
             }
+            Topic::TicketsOf(event_id) => tell(self.tickets().get(&event_id)),
         }
     }
 
     /// Anything may have changed.
     fn ring_all(&self) {
         tell(self.orders().values().flat_map(HashMap::values));
+        tell(self.tickets().values());
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        // Each change is whole in itself.
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.orders)
+    }
+
+    fn tickets(&self) -> MutexGuard<'_, HashMap<EventId, Watched>> {
+        lock(&self.tickets)
     }
 
     /// Passes hints on, to other processes and from them, until `closing` is true or its sender is gone.
@@ -213,12 +266,29 @@ impl Live {
     }
 }
 
+/// Each change of what is locked here is whole in itself.
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Self {
+            changed: watch::Sender::new(Duration::ZERO),
+            watches: 0,
+        }
+    }
+}
+
 /// Tells all of these.
 fn tell<'a>(all: impl IntoIterator<Item = &'a Watched>) {
     for (before, watched) in (0_u32..).zip(all) {
         watched.changed.send_replace(PACE * before);
     }
 }
+
+/// What a hint of an event's tickets begins with. A release that knows none takes it for none of ours.
+const TICKETS: &str = "tickets";
 
 /// Why nothing can be heard.
 #[derive(Debug, thiserror::Error)]
@@ -260,6 +330,7 @@ impl Topic {
         match self {
             Self::Order(event, order) => format!("{} {}", event.0, order.0),
             Self::OrdersOf(event) => event.0.to_string(),
+            Self::TicketsOf(event) => format!("{TICKETS} {}", event.0),
         }
     }
 
@@ -267,6 +338,7 @@ impl Topic {
     fn read(text: &str) -> Option<Self> {
         let id = |text: &str| Uuid::try_parse(text).ok();
         match text.split_once(' ') {
+            Some((TICKETS, event)) => Some(Self::TicketsOf(EventId(id(event)?))),
             Some((event, order)) => Some(Self::Order(EventId(id(event)?), OrderId(id(order)?))),
             None => Some(Self::OrdersOf(EventId(id(text)?))),
         }
@@ -281,6 +353,26 @@ impl OrderWatch {
         let wait = *self.changed.borrow_and_update();
         if !wait.is_zero() {
             sleep(wait).await;
+        }
+    }
+}
+
+impl TicketsWatch {
+    /// Waits until the tickets may have changed since this was last asked, or since the watch began.
+    pub async fn changed(&mut self) {
+        // Its sender lives as long as there is a watch. Who reads for many waits for nobody's turn.
+        let _ = self.changed.changed().await;
+    }
+}
+
+impl Drop for TicketsWatch {
+    fn drop(&mut self) {
+        let mut tickets = self.live.tickets();
+        if let Some(watched) = tickets.get_mut(&self.event_id) {
+            watched.watches -= 1;
+            if watched.watches == 0 {
+                tickets.remove(&self.event_id);
+            }
         }
     }
 }
@@ -331,10 +423,18 @@ mod tests {
         for topic in [
             Topic::Order(EventId::mint(), OrderId::mint()),
             Topic::OrdersOf(EventId::mint()),
+            Topic::TicketsOf(EventId::mint()),
         ] {
             assert_eq!(Topic::read(&topic.write()), Some(topic));
         }
-        for text in ["", " ", "x", "x y", &format!("{} ", EventId::mint())] {
+        for text in [
+            "",
+            " ",
+            "x",
+            "x y",
+            "tickets x",
+            &format!("{} ", EventId::mint()),
+        ] {
             assert_eq!(Topic::read(text), None, "{text:?}");
         }
     }

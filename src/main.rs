@@ -8,11 +8,12 @@
 
 use std::{error::Error, fmt::Write, io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Parser, Subcommand};
 use rowlock::{
     audit::{self, Which},
     auth::{Permission, Role, Staff, Tokens},
+    changes,
     config::{Config, DatabaseConfig, LogConfig, LogFormat, TokenConfig},
     demo,
     graphql::{self, Domain, Engine, global_id::GlobalId},
@@ -90,6 +91,17 @@ enum Command {
             default_value = "text"
         )]
         format: AuditFormat,
+        #[command(flatten)]
+        database: DatabaseConfig,
+    },
+    /// Forget the log of changes of events that began before a time
+    ///
+    /// The log says what became of each ticket, for those who follow an event and for its organizer. Nothing else is
+    /// forgotten. Needs the right to write to ticket_changes_forgotten and to delete from ticket_changes.
+    ForgetChanges {
+        /// Such as 2025-12-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        of_events_before: DateTime<Utc>,
         #[command(flatten)]
         database: DatabaseConfig,
     },
@@ -198,6 +210,7 @@ fn main() -> ExitCode {
         Command::Demo { .. }
         | Command::Serve { .. }
         | Command::Migrate { .. }
+        | Command::ForgetChanges { .. }
         | Command::Schema { .. }
         | Command::Key { .. }
         | Command::Token { .. } => ExitCode::FAILURE,
@@ -230,6 +243,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Migrate { action, database } => {
             Runtime::new()?.block_on(run_migrate(&action, &database))?;
         }
+        Command::ForgetChanges {
+            of_events_before,
+            database,
+        } => Runtime::new()?.block_on(run_forget(of_events_before, &database))?,
         Command::Key { action, database } => {
             Runtime::new()?.block_on(run_key(action, &database))?;
         }
@@ -317,6 +334,18 @@ async fn run_migrate(action: &MigrateAction, database: &DatabaseConfig) -> Resul
             step.name
         );
     }
+    Ok(())
+}
+
+async fn run_forget(before: DateTime<Utc>, database: &DatabaseConfig) -> Result<(), Failure> {
+    let alone = Store::connect_alone(&database_url(database)?).await?;
+    if !migrate::is_current(alone.connection()).await? {
+        return Err("the database's schema is not up to date; run: rowlock migrate up".into());
+    }
+    let forgotten = changes::forget::forget(alone.connection(), before).await;
+    alone.close().await;
+    let len = forgotten.map_err(|fault| format!("{} failed: {}", fault.step, fault.source))?;
+    println!("forgot {len} commits");
     Ok(())
 }
 
@@ -527,7 +556,7 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Arc<Tokens>) -> Result
         .await
         .map_err(|fault| fault.source)?;
     let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
-    let domain = Domain { store, sales };
+    let domain = Domain::new(store, sales);
     let answer_within = config.http.answer_within();
     let engine = Engine::new(domain.clone(), config.query.clone(), answer_within);
     Ok(App {

@@ -5,7 +5,9 @@
 //! [`waiting`]. A task of the desk owns the transaction; a request owns only its reply slot.
 //!
 //! What staff ask for in bulk ([`cancel_event`], [`block`]) goes through transactions of its own, [`staff`]; what a server
-//! does unasked, tidying, folding the counts of tickets and carrying out cancellations, is [`upkeep`].
+//! does unasked, tidying, folding the counts of tickets and carrying out cancellations, is [`upkeep`]. What is
+//! changed is written down in a [`journal`], for those who count tickets and those who follow them: [`number`] gives the latter
+//! its order.
 
 mod block;
 mod cancel_event;
@@ -20,8 +22,10 @@ mod erasure;
 mod failure;
 mod fold;
 mod holds;
+mod journal;
 mod lane;
 mod minted;
+mod number;
 mod orders;
 mod reception;
 mod sql;
@@ -233,6 +237,11 @@ fn begin_upkeep(
     let (ending, ended) = watch::channel(false);
     let lane = Lane::new(Arc::clone(store));
     let passing_on = Arc::clone(live).run(Arc::clone(store), hints, closing.clone());
+    let numbering = number::run(
+        Lane::new(Arc::clone(store)),
+        Arc::clone(live),
+        closing.clone(),
+    );
     let live = Arc::clone(live);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -241,9 +250,10 @@ fn begin_upkeep(
         .name("upkeep".to_owned())
         .spawn(move || {
             let _ending = Ending(ending);
-            // It ends with the runtime, which is this thread's.
+            // They end with the runtime, which is this thread's.
             let mut beside = JoinSet::new();
             beside.spawn_on(passing_on, runtime.handle());
+            beside.spawn_on(numbering, runtime.handle());
             upkeep::run(&runtime, lane, &live, closing);
         })?;
     Ok(ended)

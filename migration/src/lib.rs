@@ -16,6 +16,7 @@ mod m0007_counts;
 mod m0008_sold_references;
 mod m0009_fewer_indexes;
 mod m0010_members;
+mod m0011_changes;
 
 use sea_orm_migration::prelude::*;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_sold_references::Migration),
             Box::new(m0009_fewer_indexes::Migration),
             Box::new(m0010_members::Migration),
+            Box::new(m0011_changes::Migration),
         ]
     }
 }

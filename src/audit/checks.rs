@@ -43,6 +43,9 @@ pub enum Kind {
     HoldOfUnknownCustomer,
     UnknownEvent,
     CancelledEventNotEmpty,
+    LogDiffers,
+    LogBroken,
+    LogIncomplete,
 }
 
 /// What the ids of a violation are of.
@@ -111,6 +114,9 @@ impl Kind {
         Self::HoldOfUnknownCustomer,
         Self::UnknownEvent,
         Self::CancelledEventNotEmpty,
+        Self::LogDiffers,
+        Self::LogBroken,
+        Self::LogIncomplete,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -145,6 +151,9 @@ impl Kind {
             Self::HoldOfUnknownCustomer => "HOLD_OF_UNKNOWN_CUSTOMER",
             Self::UnknownEvent => "UNKNOWN_EVENT",
             Self::CancelledEventNotEmpty => "CANCELLED_EVENT_NOT_EMPTY",
+            Self::LogDiffers => "LOG_DIFFERS",
+            Self::LogBroken => "LOG_BROKEN",
+            Self::LogIncomplete => "LOG_INCOMPLETE",
         }
     }
 
@@ -209,6 +218,13 @@ impl Kind {
             Self::CancelledEventNotEmpty => {
                 "The event is cancelled and done with, but has an active order item, a held ticket, an active hold or a confirmed order."
             }
+            Self::LogDiffers => {
+                "A ticket's status is not the last that the log of changes says, or the log knows nothing of it."
+            }
+            Self::LogBroken => {
+                "A change of a ticket in the log does not begin where the change before it ended."
+            }
+            Self::LogIncomplete => "The versions of an event's log are not without gaps.",
         }
     }
 
@@ -223,7 +239,9 @@ impl Kind {
             | Self::HeldByUnknownHold
             | Self::HeldByEndedHold
             | Self::HeldUntilDiffers
-            | Self::UnknownTicketType => Subject::Ticket,
+            | Self::UnknownTicketType
+            | Self::LogDiffers
+            | Self::LogBroken => Subject::Ticket,
             Self::HoldTicketsDiffer | Self::HoldOrderDiffers | Self::HoldOfUnknownCustomer => {
                 Subject::Hold
             }
@@ -240,7 +258,7 @@ impl Kind {
             Self::CountsDiffer | Self::KeptCountsDiffer => Subject::TicketType,
             Self::TicketsPerCustomerExceeded | Self::HeldPerCustomerExceeded => Subject::Customer,
             Self::KeyWithoutResult | Self::KeyOfAnotherCustomer => Subject::Result,
-            Self::UnknownEvent => Subject::Event,
+            Self::UnknownEvent | Self::LogIncomplete => Subject::Event,
             Self::CancelledEventNotEmpty => Subject::Row,
         }
     }
@@ -451,6 +469,7 @@ pub const CHECKS: &[Check] = &[
                 UNION SELECT event_id FROM order_items
                 UNION SELECT event_id FROM holds
                 UNION SELECT event_id FROM idempotency_keys
+                UNION SELECT event_id FROM ticket_changes
             ) AS x
             WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.id = x.event_id) {scope}",
     },
@@ -465,13 +484,46 @@ pub const CHECKS: &[Check] = &[
             JOIN events ON events.id = x.event_id
             WHERE events.status = 'CANCELLED' AND events.cancellation_done_at IS NOT NULL {scope}",
     },
+    Check {
+        kind: Kind::LogDiffers,
+        violations: "SELECT x.event_id, x.id FROM tickets AS x
+            LEFT JOIN (
+                SELECT event_id, ticket_id, after, ROW_NUMBER() OVER (
+                    PARTITION BY event_id, ticket_id ORDER BY set_id DESC) AS place
+                FROM ({log}) AS entries
+            ) AS last ON last.event_id = x.event_id AND last.ticket_id = x.id AND last.place = 1
+            LEFT JOIN ticket_changes_forgotten AS forgotten ON forgotten.event_id = x.event_id
+            WHERE x.status <> COALESCE(last.after,
+                CASE WHEN forgotten.version IS NULL THEN 'AVAILABLE' ELSE x.status END) {scope}",
+    },
+    Check {
+        kind: Kind::LogBroken,
+        violations: "SELECT DISTINCT x.event_id, x.ticket_id AS id FROM (
+                SELECT event_id, ticket_id, before, LAG(after) OVER (
+                    PARTITION BY event_id, ticket_id
+                    ORDER BY CASE WHEN version IS NULL THEN 1 ELSE 0 END, version, set_id) AS after_last
+                FROM ({log}) AS entries
+            ) AS x
+            LEFT JOIN ticket_changes_forgotten AS forgotten ON forgotten.event_id = x.event_id
+            WHERE x.before <> COALESCE(x.after_last,
+                CASE WHEN forgotten.version IS NULL THEN 'AVAILABLE' ELSE x.before END) {scope}",
+    },
+    Check {
+        kind: Kind::LogIncomplete,
+        violations: "SELECT x.event_id, x.event_id AS id FROM ticket_changes AS x
+            LEFT JOIN ticket_changes_forgotten AS forgotten ON forgotten.event_id = x.event_id
+            WHERE x.version > COALESCE(forgotten.version, 0) {scope}
+            GROUP BY x.event_id, forgotten.version
+            HAVING COUNT(*) <> MAX(x.version) - COALESCE(forgotten.version, 0)",
+    },
 ];
 
 impl Check {
     /// The violations of each event together: the first of them, and how many there are.
-    pub fn sql(&self) -> String {
+    pub fn sql(&self, backend: DbBackend) -> String {
         let violations = self
             .violations
+            .replace("{log}", &log(backend))
             .replace("{settled}", IS_SETTLED)
             .replace("{order_kinds}", &kinds(&[Names::AnOrder, Names::OwnOrder]))
             .replace("{own_order_kinds}", &kinds(&[Names::OwnOrder]))
@@ -486,6 +538,25 @@ impl Check {
             ORDER BY event_id, id"
         )
     }
+}
+
+/// The log of changes, change by change.
+fn log(backend: DbBackend) -> String {
+    let (changes, ticket_id) = match backend {
+        DbBackend::Postgres => (
+            "json_array_elements(x.changes::json) AS change (value)",
+            "CAST(change.value ->> 0 AS UUID)",
+        ),
+        _ => (
+            "json_each(x.changes) AS change",
+            "unhex(change.value ->> 0)",
+        ),
+    };
+    format!(
+        "SELECT x.event_id, x.id AS set_id, x.version, {ticket_id} AS ticket_id,
+            change.value ->> 1 AS before, change.value ->> 2 AS after
+        FROM ticket_changes AS x CROSS JOIN {changes} WHERE TRUE {{scope}}"
+    )
 }
 
 /// While an event is being cancelled, its tickets are given back one by one, and its orders and holds settled after them.

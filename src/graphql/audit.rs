@@ -188,6 +188,12 @@ pub enum AuditViolationKind {
     UnknownEvent,
     /// The event is cancelled and done with, but has an active order item, a held ticket, an active hold or a confirmed order. The ids are of those rows.
     CancelledEventNotEmpty,
+    /// A ticket's status is not the last that the log of changes says, or the log knows nothing of it.
+    LogDiffers,
+    /// A change of a ticket in the log does not begin where the change before it ended.
+    LogBroken,
+    /// The versions of an event's log are not without gaps.
+    LogIncomplete,
 }
 
 impl InventoryAudit {

@@ -3,6 +3,7 @@
 mod event;
 mod event_copy;
 mod event_mutations;
+mod history;
 mod ticket;
 mod ticket_mutations;
 mod ticket_type;
@@ -25,9 +26,10 @@ pub use self::{
     event::Event,
     event_copy::CopyEventErrorCode,
     event_mutations::{CreateEventErrorCode, PublishEventErrorCode, UpdateEventErrorCode},
-    ticket::Ticket,
+    history::HISTORY_COST,
+    ticket::{Ticket, TicketStatus},
     ticket_mutations::{AddSeatsErrorCode, RemoveTicketsErrorCode, SetCapacityErrorCode},
-    ticket_type::TicketType,
+    ticket_type::{Availability, TicketType},
     ticket_type_mutations::{CreateTicketTypeErrorCode, UpdateTicketTypeErrorCode},
 };
 

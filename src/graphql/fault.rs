@@ -74,6 +74,8 @@ pub enum Code {
     /// The database is out of reach: come back after `extensions.retryAfter` seconds, a write with the same key: it may
     /// have happened, and only its answer could not be read.
     Unavailable,
+    /// What came after a version is not kept any more: take a snapshot, and follow from its version.
+    TooOld,
     /// Something is broken here; the request id in `extensions.requestId` finds it in the log.
     Internal,
 }
@@ -110,6 +112,7 @@ impl Code {
             Self::Timeout => "TIMEOUT",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Unavailable => "UNAVAILABLE",
+            Self::TooOld => "TOO_OLD",
             Self::Internal => "INTERNAL",
         }
     }

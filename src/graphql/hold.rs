@@ -1,5 +1,6 @@
 //! A customer's hold as its customer sees it, and what can be done with it.
 
+mod expiring;
 mod mutations;
 
 use std::{collections::HashMap, sync::Arc};
@@ -7,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Context, Enum, ID, Object, Result, dataloader::Loader};
 use chrono::{DateTime, Utc};
 
-pub use self::mutations::HoldMutation;
+pub use self::{expiring::HoldSubscription, mutations::HoldMutation};
 use super::{
     catalogue::{Event, Ticket},
     fault::Code,

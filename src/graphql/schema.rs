@@ -12,7 +12,7 @@ use super::{
     catalogue::{self, Event, Ticket},
     erasure, federation,
     hold::{self, Hold},
-    loaders, node,
+    live, loaders, node,
     order::{self, Order},
     organizer,
     page::Cursor,
@@ -30,6 +30,7 @@ pub struct Query(
     catalogue::CatalogueQuery,
     viewer::ViewerQuery,
     audit::AuditQuery,
+    live::SeatMapQuery,
     node::NodeQuery,
 );
 
@@ -40,6 +41,7 @@ pub struct SubgraphQuery(
     catalogue::CatalogueQuery,
     viewer::ViewerQuery,
     audit::AuditQuery,
+    live::SeatMapQuery,
     node::NodeQuery,
     federation::FederationQuery,
 );
@@ -58,7 +60,11 @@ pub struct Mutation(
 
 /// What is told as it happens. Over WebSocket (`graphql-transport-ws`), server-sent events or `multipart/mixed`.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(order::OrderSubscription);
+pub struct Subscription(
+    order::OrderSubscription,
+    live::LiveSubscription,
+    hold::HoldSubscription,
+);
 
 type Rooted<Q> = async_graphql::Schema<Q, Mutation, Subscription>;
 

@@ -11,12 +11,13 @@ use super::{
     commit::{Keep, Transaction},
     customers::Customers,
     failure::Failure,
+    journal::Journal,
     sql::{self, staff},
     staff::{ATTEMPT_MAX, Busy, Work},
 };
 use crate::{
     auth::Grant,
-    counts::Deltas,
+    changes::{self, Cause, Whose},
     entity::{event, ticket},
     fault::Fault,
     ids::{EventId, TicketId},
@@ -163,26 +164,35 @@ impl Blocking {
             ),
         };
         tx.execute(step, statement).await?;
-        tx.append(&deltas(&self.block.change, &locked)).await?;
+        tx.append(&journal(&self.block.change, &locked)).await?;
         Ok((Ok(()), Keep::Changes))
     }
 }
 
-/// What that changes in the counts: a hold that is over is still one in the rows.
-fn deltas(change: &Change, locked: &[ticket::Model]) -> Deltas {
-    let mut deltas = Deltas::default();
+/// What that changes: a hold that is over is still one in the rows.
+fn journal(change: &Change, locked: &[ticket::Model]) -> Journal {
+    let mut journal = Journal::default();
     for row in locked {
-        let after = match (change, row.status) {
-            (Change::Block { .. }, _) => ticket::Status::Blocked,
-            (Change::Unblock, ticket::Status::Blocked) => ticket::Status::Available,
+        let (to, cause) = match (change, row.status) {
+            (Change::Block { .. }, _) => (ticket::Status::Blocked, Cause::Block),
+            (Change::Unblock, ticket::Status::Blocked) => {
+                (ticket::Status::Available, Cause::Unblock)
+            }
             (
                 Change::Unblock,
-                other @ (ticket::Status::Available | ticket::Status::Held | ticket::Status::Sold),
-            ) => other,
+                ticket::Status::Available | ticket::Status::Held | ticket::Status::Sold,
+            ) => continue,
         };
-        deltas.change((row.event_id, row.ticket_type_id), row.status, after);
+        let changed = changes::Change {
+            ticket_id: row.id,
+            from: row.status,
+            to,
+            cause,
+            whose: row.hold_id.map_or(Whose::Nobody, Whose::Hold),
+        };
+        journal.record(row.event_id, row.ticket_type_id, changed);
     }
-    deltas
+    journal
 }
 
 /// What speaks against it, ticket by ticket. A hold is alive while the time is before its end.

@@ -18,7 +18,7 @@ mod together;
 mod write;
 
 pub use self::{
-    gates::{cancellation_of, folding, gates_of},
+    gates::{cancellation_of, folding, gates_of, numbering},
     hints::Hints,
 };
 

@@ -226,6 +226,13 @@ impl Desk {
     /// Tells each buyer what became of their command.
     pub fn answer(self: &Arc<Self>, part: Vec<Entry>, settled: Vec<Settled>) {
         tracing::debug!(batch.len = part.len(), "settled a batch of {}", part.len());
+        let is_done = |settled: &Settled| matches!(settled, Settled::Decided(Outcome::Done(_)));
+        let done = part
+            .iter()
+            .zip(&settled)
+            .filter(|(_, settled)| is_done(settled));
+        self.live
+            .appended(done.map(|(entry, _)| entry.command.event_id));
         for (mut entry, settled) in part.into_iter().zip(settled) {
             match settled {
                 Settled::Decided(outcome) => {

@@ -41,6 +41,10 @@ impl Lane {
         }
     }
 
+    pub fn backend(&self) -> DbBackend {
+        self.store.backend()
+    }
+
     /// The next batch's transaction: that which was begun ahead, or a new one.
     pub async fn begin(&mut self) -> Result<Transaction, Failure> {
         match self.ahead.take() {

@@ -5,10 +5,11 @@
 
 mod fold;
 mod lock;
+mod log;
 mod pick;
 mod read;
 pub mod staff;
 mod together;
 mod write;
 
-pub use self::{fold::*, lock::*, pick::*, read::*, together::*, write::*};
+pub use self::{fold::*, lock::*, log::*, pick::*, read::*, together::*, write::*};

@@ -8,10 +8,15 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult};
 use super::{
     commit::{Keep, Transaction},
     failure::Failure,
+    journal::Journal,
     lane::{DATABASE_WAIT_MAX, bounded},
-    sql::staff as sql,
+    sql::{mark_available, staff as sql},
 };
-use crate::{counts::Deltas, entity::ticket, fault::Step};
+use crate::{
+    changes::{Cause, Change, Whose},
+    entity::ticket::Status,
+    fault::Step,
+};
 
 /// Tickets of one statement: few enough that a buyer who wants one of them hardly notices.
 const TICKETS_MAX: i64 = 100;
@@ -50,16 +55,25 @@ async fn tidy_sqlite(db: &DatabaseConnection) -> Result<i64, Failure> {
 }
 
 async fn tidy_sqlite_in(tx: &Transaction) -> Result<(i64, Keep), Failure> {
-    let rows: Vec<sql::TidiedRow> = tx.rows(TIDYING, sql::sweep_sqlite(TICKETS_MAX)).await?;
+    let rows: Vec<sql::EndedRow> = tx.rows(TIDYING, sql::ended_sqlite(TICKETS_MAX)).await?;
     if rows.is_empty() {
         return Ok((0, Keep::Nothing));
     }
-    let mut deltas = Deltas::default();
+    let keys: Vec<_> = rows.iter().map(|row| (row.event_id, row.id)).collect();
+    tx.execute(TIDYING, mark_available(tx.backend(), &keys))
+        .await?;
+    let mut journal = Journal::default();
     for row in &rows {
-        let key = (row.event_id, row.ticket_type_id);
-        deltas.change(key, ticket::Status::Held, ticket::Status::Available);
+        let change = Change {
+            ticket_id: row.id,
+            from: Status::Held,
+            to: Status::Available,
+            cause: Cause::Expiry,
+            whose: Whose::Hold(row.hold_id),
+        };
+        journal.record(row.event_id, row.ticket_type_id, change);
     }
-    tx.append(&deltas).await?;
+    tx.append(&journal).await?;
     let len = i64::try_from(rows.len()).unwrap_or(TICKETS_MAX);
     Ok((len, Keep::Changes))
 }

@@ -112,10 +112,49 @@ pub async fn set_events(database: &Database, assignments: &str) {
     rows.close().await.unwrap();
 }
 
-/// Puts the kept counts right after tickets were changed by hand.
+/// Puts the kept counts and the log of changes right after tickets were changed by hand.
 pub async fn recount(rows: &DatabaseConnection) {
-    let sql = recounting(rows.get_database_backend(), "TRUE");
-    rows.execute_unprepared(&sql).await.unwrap();
+    let backend = rows.get_database_backend();
+    for sql in [recounting(backend, "TRUE"), relogging(backend, "TRUE")] {
+        rows.execute_unprepared(&sql).await.unwrap();
+    }
+}
+
+/// Appends what the log of changes lacks, of the events of this condition; beside running servers too.
+pub fn relogging(backend: DbBackend, which: &str) -> String {
+    let (columns, number, id, id_text, changes, list, aggregate) = match backend {
+        DbBackend::Postgres => (
+            "event_id, changes",
+            "",
+            "CAST(change.value ->> 0 AS UUID)",
+            "replace(id::text, '-', '')",
+            "json_array_elements(log.changes::json) AS change (value)",
+            "json_build_array",
+            "json_agg",
+        ),
+        _ => (
+            "event_id, changes, id, version",
+            ", 1 + COALESCE(last_version, 0), 1 + COALESCE(last_version, 0)",
+            "unhex(change.value ->> 0)",
+            "lower(hex(id))",
+            "json_each(log.changes) AS change",
+            "json_array",
+            "json_group_array",
+        ),
+    };
+    format!(
+        "INSERT INTO ticket_changes ({columns})
+         SELECT event_id, {aggregate}({list}({id_text}, before, status, 'FOUND', NULL, NULL)){number} FROM (
+             SELECT tickets.event_id, tickets.id, tickets.status, COALESCE(last.after, 'AVAILABLE') AS before,
+                 (SELECT MAX(version) FROM ticket_changes AS log WHERE log.event_id = tickets.event_id) AS last_version
+             FROM tickets LEFT JOIN (
+                 SELECT log.event_id, {id} AS ticket_id, change.value ->> 2 AS after,
+                     ROW_NUMBER() OVER (PARTITION BY log.event_id, change.value ->> 0 ORDER BY log.id DESC) AS place
+                 FROM ticket_changes AS log CROSS JOIN {changes}
+             ) AS last ON last.event_id = tickets.event_id AND last.ticket_id = tickets.id AND last.place = 1
+             WHERE tickets.event_id IN (SELECT event_id FROM tickets WHERE {which})
+         ) AS missing WHERE status <> before GROUP BY event_id"
+    )
 }
 
 /// Appends what the kept counts lack, of the events of this condition; beside running servers too.

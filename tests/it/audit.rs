@@ -81,6 +81,11 @@ const CORRUPTIONS: &[(Kind, &str)] = &[
     (Kind::HoldOfUnknownCustomer, "UPDATE holds SET customer_id = {unknown} WHERE id = {expired_hold}"),
     (Kind::CancelledEventNotEmpty, "UPDATE events SET status = 'CANCELLED', cancellation_done_at = created_at
         WHERE id = {event}"),
+    (Kind::LogDiffers, "UPDATE ticket_changes SET changes = replace(changes, '\"BLOCKED\"', '\"SOLD\"') WHERE event_id = {event}"),
+    (Kind::LogDiffers, "UPDATE ticket_changes SET changes = '[]' WHERE event_id = {event}"),
+    (Kind::LogBroken, "UPDATE ticket_changes SET changes = replace(changes, '\"AVAILABLE\"', '\"BLOCKED\"')
+        WHERE event_id = {event}"),
+    (Kind::LogIncomplete, "UPDATE ticket_changes SET version = 7 WHERE event_id = {event}"),
 ];
 
 /// One audit of a scene takes no longer.
@@ -94,7 +99,9 @@ on_both_databases! {
             let scene = Scene::insert(&scratch).await;
             assert_eq!(kinds(&one(&database, scene.event).await), [], "the scene itself");
             match kind {
-                Kind::KeptCountsDiffer => scene.miscount(&scratch, corruption).await,
+                Kind::KeptCountsDiffer | Kind::LogDiffers | Kind::LogBroken | Kind::LogIncomplete => {
+                    scene.miscount(&scratch, corruption).await;
+                }
                 _ => scene.corrupt(&scratch, corruption).await,
             }
             assert_eq!(kinds(&one(&database, scene.event).await), [*kind], "{corruption}");

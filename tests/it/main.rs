@@ -31,6 +31,7 @@ mod idempotency;
 mod lifecycle;
 mod limits;
 mod live;
+mod live_seats;
 mod locking;
 mod migrations;
 mod pairs;

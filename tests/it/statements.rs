@@ -250,6 +250,7 @@ async fn a_purchase_locks_its_ticket_in_a_handful_of_statements() {
         "INSERT INTO order_items",
         "INSERT INTO idempotency_keys",
         "INSERT INTO ticket_count_deltas",
+        "INSERT INTO ticket_changes",
     ] {
         let plain: Vec<String> = statements
             .iter()

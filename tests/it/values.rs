@@ -182,7 +182,7 @@ impl World {
             (_, "ticketId" | "ticketIds") => "ticket",
             ("TicketSelection", "ids") => "ticket",
             (_, "ticketTypeId") | ("UpdateTicketTypeInput", "id") => "ticketType",
-            (_, "holdId") => "hold",
+            (_, "holdId") | ("holdExpiring", "id") => "hold",
             (_, "itemIds") => "item",
             (_, "orderId") | ("order" | "orderUpdated", "id") => "order",
             _ => "event",

@@ -3,7 +3,11 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::{event::Event, ticket_type::TicketType};
+use super::{
+    event::Event,
+    history::{TicketChange, history_of},
+    ticket_type::TicketType,
+};
 use crate::{
     catalogue,
     entity::ticket,
@@ -101,6 +105,13 @@ impl Ticket {
     /// organizer.
     async fn block_reason(&self) -> Option<&str> {
         self.0.block_reason.as_deref()
+    }
+
+    /// What has become of it, change by change, at most the last 200; null for everybody but the event's own organizer.
+    async fn history(&self, ctx: &Context<'_>) -> Option<Result<Vec<TicketChange>>> {
+        // On the heap: see `deadline`.
+        let history = Box::pin(history_of(ctx, self.0.event_id, self.0.id));
+        history.await.transpose()
     }
 
     /// The numbered seat; null for general admission.

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::graphql::{
     audit::AUDIT_COST,
+    catalogue::HISTORY_COST,
     desk::GROUPS_DEFAULT,
+    live::SEAT_MAP_COST,
     page::{PAGE_LEN_DEFAULT, PAGE_LEN_MAX},
     types::{self, Types, name_of},
 };
@@ -25,14 +27,16 @@ use crate::graphql::{
 const INTROSPECTED_PER_COST: u64 = 20;
 
 /// What costs more than its fields, or them more than once, by type and field.
-const WEIGHTS: [(&str, &str, Weight); 9] = [
+const WEIGHTS: [(&str, &str, Weight); 11] = [
     ("Query", "inventoryAudit", Weight::More(AUDIT_COST)),
     ("Query", "nodes", Weight::Each(&["ids"])),
     ("Query", "_entities", Weight::Each(&["representations"])),
+    ("Query", "seatMap", Weight::More(SEAT_MAP_COST)),
     ("Event", "ticketTypes", Weight::Whole),
     ("Organizer", "members", Weight::Whole),
     ("Organizer", "apiKeys", Weight::Whole),
     ("Viewer", "memberships", Weight::Whole),
+    ("Ticket", "history", Weight::More(HISTORY_COST)),
     (
         "Mutation",
         "blockTickets",

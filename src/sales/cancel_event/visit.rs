@@ -18,14 +18,15 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    counts::Deltas,
+    changes::{Cause, Change, Whose},
     entity::ticket,
     fault::Step,
     ids::EventId,
     live::{Live, Topic},
     sales::{
         commit::{Keep, Transaction, cancellation_of},
-        failure::{Cause, Failure},
+        failure::{self, Failure},
+        journal::Journal,
         lane::{DATABASE_WAIT_MAX, bounded},
         sql::{
             self,
@@ -222,9 +223,9 @@ impl Walk {
     /// Goes on with something else after a failure, if the connection is still good.
     fn give_way(&mut self, failure: Failure, event_id: EventId) -> Result<(), Failure> {
         match failure.cause {
-            Cause::Lost => return Err(failure),
-            Cause::TimedOut | Cause::Conflict => {}
-            Cause::SecondOwner | Cause::TooLarge | Cause::Data => {
+            failure::Cause::Lost => return Err(failure),
+            failure::Cause::TimedOut | failure::Cause::Conflict => {}
+            failure::Cause::SecondOwner | failure::Cause::TooLarge | failure::Cause::Data => {
                 if !self.has_complained {
                     tracing::error!(
                         event.id = %event_id, error = %failure.fault.source,
@@ -272,11 +273,11 @@ async fn settle_in(tx: &Transaction, table: Table, span: Span) -> Result<(Settle
     };
     let mut changed = 0;
     if table == Table::Tickets {
+        append(tx, span).await?;
         let statement = staff::cancel_items(tx.backend(), span, how);
         changed += tx
             .execute("cancelling a cancelled event's order items", statement)
             .await?;
-        append(tx, span).await?;
     }
     let statement = staff::end_span(tx.backend(), table, span);
     changed += tx
@@ -290,18 +291,24 @@ async fn settle_in(tx: &Transaction, table: Table, span: Span) -> Result<(Settle
     Ok((Settled::Done, keep))
 }
 
-/// Appends what the end of a span of tickets changes in their counts.
+/// Appends what the end of a span of tickets changes.
 async fn append(tx: &Transaction, span: Span) -> Result<(), Failure> {
     let statement = staff::tickets_to_end(tx.backend(), span);
-    let step = "counting what a cancelled event leaves";
+    let step = "reading what a cancelled event's tickets are";
     let rows: Vec<staff::EndingRow> = tx.rows(step, statement).await?;
-    let mut deltas = Deltas::default();
+    let mut journal = Journal::default();
     for row in rows {
-        let key = (span.event_id, row.ticket_type_id);
-        deltas.add(key, row.status, -row.len);
-        deltas.add(key, ticket::Status::Available, row.len);
+        let of_hold = row.hold_id.map_or(Whose::Nobody, Whose::Hold);
+        let change = Change {
+            ticket_id: row.id,
+            from: row.status,
+            to: ticket::Status::Available,
+            cause: Cause::EventCancellation,
+            whose: row.order_id.map_or(of_hold, Whose::Order),
+        };
+        journal.record(span.event_id, row.ticket_type_id, change);
     }
-    tx.append(&deltas).await
+    tx.append(&journal).await
 }
 
 async fn finish(db: &DatabaseConnection, event_id: EventId) -> Result<(), Failure> {

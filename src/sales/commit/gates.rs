@@ -53,6 +53,11 @@ pub fn folding() -> i64 {
     advisory_key(b"folding", uuid::Uuid::nil(), uuid::Uuid::nil())
 }
 
+/// The advisory lock of the process that numbers changes of tickets.
+pub fn numbering() -> i64 {
+    advisory_key(b"numbering", uuid::Uuid::nil(), uuid::Uuid::nil())
+}
+
 fn advisory_key(purpose: &[u8], event: uuid::Uuid, other: uuid::Uuid) -> i64 {
     let hash = Sha256::new()
         .chain_update(b"rowlock\0")

@@ -4,11 +4,11 @@ use sea_orm::{DbBackend, Statement};
 
 use super::Transaction;
 use crate::{
-    counts::Deltas,
-    entity::{hold, ticket},
+    entity::hold,
     sales::{
         decide::{Changes, Facts, TicketState},
         failure::Failure,
+        journal::Journal,
         sql,
     },
 };
@@ -26,8 +26,9 @@ struct Writes {
     writes: Vec<Write>,
 }
 
-/// The step that every transaction which changes tickets ends with.
-const APPENDING: &str = "appending to the counts of tickets";
+/// The steps that every transaction which changes tickets ends with.
+const COUNTING: &str = "appending to the counts of tickets";
+const LOGGING: &str = "appending to the log of changes";
 
 impl Writes {
     fn of(backend: DbBackend) -> Self {
@@ -51,12 +52,20 @@ impl Writes {
         }
     }
 
-    fn append(&mut self, deltas: &Deltas) {
-        if !deltas.is_empty() {
+    fn append(&mut self, journal: &Journal) {
+        let Journal { counts, changes } = journal;
+        if !counts.is_empty() {
             self.writes.push(Write {
-                step: APPENDING,
-                statement: sql::append_deltas(self.backend, deltas),
-                rows: deltas.len(),
+                step: COUNTING,
+                statement: sql::append_deltas(self.backend, counts),
+                rows: counts.len(),
+            });
+        }
+        if !changes.is_empty() {
+            self.writes.push(Write {
+                step: LOGGING,
+                statement: sql::append_changes(self.backend, changes),
+                rows: changes.len(),
             });
         }
     }
@@ -120,7 +129,7 @@ impl Transaction {
         rest.place_orders(changes);
         rest.write_holds(changes);
         rest.add("writing idempotency keys", &changes.keys, sql::insert_keys);
-        rest.append(&deltas(facts, changes).ok_or_else(|| Failure::bug(APPENDING))?);
+        rest.append(&Journal::of(facts, changes).ok_or_else(|| Failure::bug(LOGGING))?);
         match self.backend {
             DbBackend::Postgres if rest.writes.len() > 1 => {
                 self.carry_out_at_once(rest.writes).await
@@ -129,10 +138,10 @@ impl Transaction {
         }
     }
 
-    /// Appends what changes in the counts of tickets, for a transaction that changes them another way.
-    pub async fn append(&self, deltas: &Deltas) -> Result<(), Failure> {
+    /// Appends what changes of tickets, for a transaction that changes them another way.
+    pub async fn append(&self, journal: &Journal) -> Result<(), Failure> {
         let mut writes = Writes::of(self.backend);
-        writes.append(deltas);
+        writes.append(journal);
         self.carry_out_each(writes.writes).await
     }
 
@@ -168,19 +177,4 @@ fn expect(step: &'static str, rows: usize, touched: u64) -> Result<(), Failure> 
     } else {
         Err(Failure::bug(step))
     }
-}
-
-/// What the changes change in the counts; none if a ticket is changed whose row was not locked.
-fn deltas(facts: &Facts, changes: &Changes) -> Option<Deltas> {
-    let mut deltas = Deltas::default();
-    for (key, state) in &changes.tickets {
-        let before = facts.locked.get(key)?;
-        let after = match state {
-            TicketState::Available => ticket::Status::Available,
-            TicketState::Held { .. } => ticket::Status::Held,
-            TicketState::Sold => ticket::Status::Sold,
-        };
-        deltas.change((key.0, before.ticket_type_id), before.status, after);
-    }
-    Some(deltas)
 }

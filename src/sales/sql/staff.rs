@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     auth::Grant,
     entity::{event, ticket, ticket_import::IS_SHOWN_SQLITE},
-    ids::{CustomerId, EventId, TicketId, TicketTypeId},
+    ids::{CustomerId, EventId, HoldId, OrderId, TicketId, TicketTypeId},
     organizers::allowed_ids,
     store::dialect::{clock, uuid_list},
 };
@@ -22,23 +22,30 @@ pub fn own_event(grant: &Grant, id: EventId) -> Select<event::Entity> {
     event::Entity::find_by_id(id).filter(event::Column::OrganizerId.in_subquery(allowed_ids(grant)))
 }
 
-/// Lets at most `len` tickets be bought again whose hold has ended, and appends that to the counts: in one statement, so
-/// that a process that is stopped keeps no ticket. Those that somebody has locked are being decided upon. How many they
+/// Lets at most `len` tickets be bought again whose hold has ended, and appends that to the counts and to the log as
+/// [`changes::write()`](crate::changes::write) does: in one statement, so that a process that is stopped keeps no ticket. Those
+/// that somebody has locked are being decided upon. How many they
 /// were is the answer. PostgreSQL's alone.
 pub fn sweep(len: i64) -> Statement {
     Statement::from_sql_and_values(
         DbBackend::Postgres,
         "WITH ended AS MATERIALIZED (
-             SELECT event_id, id FROM tickets WHERE status = 'HELD' AND held_until <= statement_timestamp()
+             SELECT event_id, id, hold_id FROM tickets WHERE status = 'HELD' AND held_until <= statement_timestamp()
              ORDER BY held_until LIMIT $1 FOR UPDATE SKIP LOCKED
          ), tidied AS (
              UPDATE tickets SET status = 'AVAILABLE', hold_id = NULL, held_until = NULL
              FROM ended WHERE tickets.event_id = ended.event_id AND tickets.id = ended.id
-             RETURNING tickets.event_id, tickets.ticket_type_id
+             RETURNING tickets.event_id, tickets.id, tickets.ticket_type_id, ended.hold_id
          ), appended AS (
              INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
              SELECT event_id, ticket_type_id, gen_random_uuid(), COUNT(*), -COUNT(*), 0, 0
              FROM tidied GROUP BY event_id, ticket_type_id
+         ), logged AS (
+             INSERT INTO ticket_changes (event_id, changes)
+             SELECT event_id, json_agg(json_build_array(
+                 replace(id::text, '-', ''), 'HELD', 'AVAILABLE', 'EXPIRY', NULL, replace(hold_id::text, '-', '')
+             ))::text
+             FROM tidied GROUP BY event_id
          )
          SELECT COUNT(*) AS len FROM tidied",
         [len.into()],
@@ -50,17 +57,15 @@ pub struct LenRow {
     pub len: i64,
 }
 
-/// As [`sweep`]; the caller appends to the counts what it changes. A ticket that is hidden keeps its status: it is counted
-/// by it when it is shown again.
-pub fn sweep_sqlite(len: i64) -> Statement {
+/// At most `len` tickets whose hold has ended. A ticket that is hidden keeps its status: it is counted by it when it is
+/// shown again.
+pub fn ended_sqlite(len: i64) -> Statement {
     Statement::from_sql_and_values(
         DbBackend::Sqlite,
         format!(
-            "UPDATE tickets SET status = 'AVAILABLE', hold_id = NULL, held_until = NULL
-             WHERE (event_id, id) IN (
-                 SELECT event_id, id FROM tickets WHERE status = 'HELD' AND held_until <= {} AND {IS_SHOWN_SQLITE}
-                 ORDER BY held_until LIMIT $1)
-             RETURNING event_id, ticket_type_id",
+            "SELECT event_id, id, ticket_type_id, hold_id FROM tickets
+             WHERE status = 'HELD' AND held_until <= {} AND {IS_SHOWN_SQLITE}
+             ORDER BY held_until LIMIT $1",
             clock(DbBackend::Sqlite)
         ),
         [len.into()],
@@ -68,9 +73,11 @@ pub fn sweep_sqlite(len: i64) -> Statement {
 }
 
 #[derive(FromQueryResult)]
-pub struct TidiedRow {
+pub struct EndedRow {
     pub event_id: EventId,
+    pub id: TicketId,
     pub ticket_type_id: TicketTypeId,
+    pub hold_id: HoldId,
 }
 
 /// The time, so that it can be written.
@@ -230,15 +237,18 @@ pub fn cancel_items(backend: DbBackend, span: Span, how: &CancellationRow) -> St
     )
 }
 
-/// How many tickets of each type and status [`end_span`] will let go.
+/// The tickets that [`end_span`] will let go, and whose they are: to be read before their items are cancelled.
 pub fn tickets_to_end(backend: DbBackend, span: Span) -> Statement {
     let shown = shown(backend, Table::Tickets);
     Statement::from_sql_and_values(
         backend,
         format!(
-            "SELECT ticket_type_id, status, COUNT(*) AS len FROM tickets
-             WHERE event_id = $1 AND id > $2 AND id <= $3 AND NOT ({TICKETS_LEFT_ALONE}) AND {shown}
-             GROUP BY ticket_type_id, status"
+            "SELECT id, ticket_type_id, status, hold_id, (
+                 SELECT order_id FROM order_items AS item
+                 WHERE item.event_id = tickets.event_id AND item.ticket_id = tickets.id AND item.status = 'ACTIVE' LIMIT 1
+             ) AS order_id
+             FROM tickets
+             WHERE event_id = $1 AND id > $2 AND id <= $3 AND NOT ({TICKETS_LEFT_ALONE}) AND {shown}"
         ),
         span.values(),
     )
@@ -246,14 +256,16 @@ pub fn tickets_to_end(backend: DbBackend, span: Span) -> Statement {
 
 #[derive(FromQueryResult)]
 pub struct EndingRow {
+    pub id: TicketId,
     pub ticket_type_id: TicketTypeId,
     pub status: ticket::Status,
-    pub len: i64,
+    pub hold_id: Option<HoldId>,
+    pub order_id: Option<OrderId>,
 }
 
 const TICKETS_LEFT_ALONE: &str = "status IN ('AVAILABLE', 'BLOCKED')";
 
-/// A ticket that is hidden keeps its status, as for [`sweep_sqlite`]; nobody can buy it.
+/// A ticket that is hidden keeps its status, as for [`ended_sqlite`]; nobody can buy it.
 fn shown(backend: DbBackend, table: Table) -> &'static str {
     match (backend, table) {
         (DbBackend::Sqlite, Table::Tickets) => IS_SHOWN_SQLITE,

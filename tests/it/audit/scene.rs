@@ -20,7 +20,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::harness::{Database, rows::recounting};
+use crate::harness::{
+    Database,
+    rows::{recounting, relogging},
+};
+
+/// The rows of a scene.
+const EVENT: &str = "event_id = {event}";
 
 const PRICE_MINOR: i64 = 1250;
 
@@ -39,7 +45,10 @@ pub async fn scratch(database: &Database) -> DatabaseConnection {
              ALTER TABLE tickets DROP CONSTRAINT tickets_status, DROP CONSTRAINT tickets_hold;
              ALTER TABLE holds DROP CONSTRAINT holds_order;"
         }
-        _ => "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;",
+        _ => {
+            "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;
+             DROP TRIGGER keep_entries;"
+        }
     };
     rows.execute_unprepared(unguarded).await.unwrap();
     rows.execute_unprepared("DROP INDEX order_items_one_owner")
@@ -147,18 +156,21 @@ impl Scene {
         self.ids[name]
     }
 
-    /// Changes one row, and counts the tickets anew, so that what is found is not that they were miscounted.
+    /// Changes one row, counts the tickets anew and logs what has changed of them, so that what is found is not that they
+    /// were miscounted.
     pub async fn corrupt(&self, rows: &DatabaseConnection, statement: &str) {
         self.miscount(rows, statement).await;
         self.recount(rows).await;
     }
 
     async fn recount(&self, rows: &DatabaseConnection) {
-        let sql = recounting(rows.get_database_backend(), "event_id = {event}");
-        self.run(rows, &sql).await;
+        let backend = rows.get_database_backend();
+        for sql in [recounting(backend, EVENT), relogging(backend, EVENT)] {
+            self.run(rows, &sql).await;
+        }
     }
 
-    /// Changes one row and leaves the counts as they are.
+    /// Changes one row and leaves the counts and the log as they are.
     pub async fn miscount(&self, rows: &DatabaseConnection, statement: &str) {
         assert_eq!(self.run(rows, statement).await, 1, "{statement}");
     }

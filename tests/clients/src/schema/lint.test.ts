@@ -13,11 +13,15 @@ const VALUES = [
   'AuditedOrders',
   'AuditedTickets',
   'Availability',
+  'EventAvailability',
   'EventCancellation',
   'InventoryAudit',
   'Money',
   'PageInfo',
   'Seat',
+  'SeatMap',
+  'TicketChange',
+  'TicketsChanged',
   'Viewer',
 ];
 

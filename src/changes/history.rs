@@ -1,0 +1,71 @@
+//! What has become of one ticket, one change after the other.
+//!
+//! An event's log is searched for it from end to end: the log has no index by ticket, which every sale would have to write.
+//! That is milliseconds for a hall, and for organizers alone.
+
+use sea_orm::{DbBackend, FromQueryResult, Statement};
+
+use super::{Change, ChangeSet, Row};
+use crate::{
+    fault::{Fault, Step},
+    ids::{EventId, TicketId},
+    store::Store,
+};
+
+/// Changes of one ticket that are told: the last ones.
+pub const HISTORY_LEN_MAX: i64 = 200;
+
+/// A ticket's change, and where it stands in its event's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub version: i64,
+    pub at: chrono::DateTime<chrono::Utc>,
+    pub change: Change,
+}
+
+/// A ticket's last changes, the oldest of them first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn history(
+    store: &Store,
+    event_id: EventId,
+    ticket_id: TicketId,
+) -> Result<Vec<Entry>, Fault> {
+    let has = match store.backend() {
+        DbBackend::Postgres => "strpos(changes, $2) > 0",
+        _ => "instr(changes, $2) > 0",
+    };
+    let statement = Statement::from_sql_and_values(
+        store.backend(),
+        format!(
+            "SELECT version, at, changes FROM ticket_changes
+             WHERE event_id = $1 AND version > 0 AND {has} ORDER BY version DESC LIMIT $3"
+        ),
+        [
+            event_id.0.into(),
+            // As the beginning of a change, so that nobody else's id is found.
+            format!("[\"{}\"", ticket_id.0.simple()).into(),
+            HISTORY_LEN_MAX.into(),
+        ],
+    );
+    let rows = Row::find_by_statement(statement).all(store.reader());
+    let rows = rows.await.step("reading a ticket's history")?;
+    let mut entries = Vec::new();
+    for row in rows.into_iter().rev() {
+        let ChangeSet {
+            version,
+            at,
+            changes,
+        } = row.into_set()?;
+        let of_ticket = changes
+            .into_iter()
+            .filter(|change| change.ticket_id == ticket_id);
+        entries.extend(of_ticket.map(|change| Entry {
+            version,
+            at,
+            change,
+        }));
+    }
+    Ok(entries)
+}

@@ -1,0 +1,136 @@
+//! Numbering: what transactions have appended to the change log gets its versions, and only then is it read.
+//!
+//! No sale depends on it or waits for it. Every process looks by itself, so that what one has appended and not numbered,
+//! because it was stopped or killed, another one numbers after [`LOOK_AGAIN_AFTER`] at the latest. One at a time does it; see
+//! [`sql::number_changes`] for why nobody can be stopped in its midst. Whoever follows the log hears of it after the commit.
+
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use super::{
+    commit::numbering,
+    failure::{Cause, Failure},
+    lane::{DATABASE_WAIT_MAX, Lane, bounded},
+    sql::{self, NumberedRow},
+};
+use crate::{
+    fault::Step,
+    ids::EventId,
+    live::{Live, Topic},
+};
+
+/// What another process has appended and not numbered is found after so long.
+pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+/// Between two looks while sales go on: what they append meanwhile is numbered together.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Rows of one statement: some milliseconds.
+const ROWS_MAX: i64 = 500;
+
+/// Between two looks while the database is out of reach, at most.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+
+const NUMBERING: &str = "numbering changes of tickets";
+
+/// Numbers until `closing` is true or nobody is left to make it so.
+pub async fn run(mut lane: Lane, live: Arc<Live>, mut closing: watch::Receiver<bool>) {
+    loop {
+        let rounds = AssertUnwindSafe(rounds(&mut lane, &live)).catch_unwind();
+        tokio::select! {
+            // Sales go on without it, so that it must not end the server.
+            Err(_) = rounds => tracing::error!("the numbering broke down; it begins anew"),
+            _ = closing.wait_for(|is_closing| *is_closing) => return,
+        }
+        lane.discard();
+        sleep(RETRY_AFTER_MAX).await;
+    }
+}
+
+async fn rounds(lane: &mut Lane, live: &Live) -> std::convert::Infallible {
+    let mut failures: u32 = 0;
+    loop {
+        match round(lane, live).await {
+            Ok(()) => {
+                if failures > 0 {
+                    tracing::info!(
+                        "changes of tickets are numbered again, after {failures} failures"
+                    );
+                }
+                failures = 0;
+                sleep(PACE).await;
+            }
+            Err(failure) => {
+                // Once for an outage.
+                if failures == 0 {
+                    tracing::warn!(
+                        cause = ?failure.cause, error = %failure.fault.source,
+                        "{} failed; it is tried again", failure.fault.step
+                    );
+                }
+                if failure.cause == Cause::Lost {
+                    lane.discard();
+                }
+                failures = failures.saturating_add(1);
+                sleep((LOOK_AGAIN_AFTER * failures).min(RETRY_AFTER_MAX)).await;
+            }
+        }
+    }
+}
+
+/// Waits for something to number, and numbers all there is.
+async fn round(lane: &mut Lane, live: &Live) -> Result<(), Failure> {
+    let appended = timeout(LOOK_AGAIN_AFTER, live.next_appended()).await;
+    if lane.backend() != DbBackend::Postgres {
+        // What SQLite's only writer has appended it has numbered.
+        tell(live, appended.unwrap_or_default());
+        return Ok(());
+    }
+    loop {
+        let db = lane.connection().await?;
+        let rows = match number(&db).await {
+            // Another process was at it when this one began.
+            Err(failure) if is_taken(&failure) => return Ok(()),
+            numbered => numbered?,
+        };
+        let len: i64 = rows.iter().map(|row| row.len).sum();
+        tell(live, rows.into_iter().map(|row| row.event_id).collect());
+        if len < ROWS_MAX {
+            return Ok(());
+        }
+    }
+}
+
+fn tell(live: &Live, events: BTreeSet<EventId>) {
+    for event_id in events {
+        live.ring(Topic::TicketsOf(event_id));
+    }
+}
+
+async fn number(db: &DatabaseConnection) -> Result<Vec<NumberedRow>, Failure> {
+    let statement = sql::number_changes(numbering(), ROWS_MAX);
+    let rows = bounded(
+        DbBackend::Postgres,
+        DATABASE_WAIT_MAX,
+        NUMBERING,
+        db.query_all_raw(statement),
+    );
+    let rows: Result<Vec<_>, _> = rows
+        .await?
+        .iter()
+        .map(|row| NumberedRow::from_query_result(row, ""))
+        .collect();
+    Ok(rows.step(NUMBERING)?)
+}
+
+fn is_taken(failure: &Failure) -> bool {
+    failure
+        .fault
+        .is_unique_violation("ticket_changes_version", "")
+}

@@ -1,0 +1,86 @@
+//! The change log: appending to it, and giving its rows their versions.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{DbBackend, FromQueryResult, Statement};
+
+use crate::{
+    changes::{self, Change},
+    ids::EventId,
+    store::bulk::{self, Kind},
+};
+
+/// Appends what a transaction changes, a row for each event. Its tickets are locked: of a later change of one of them the row
+/// gets a greater id.
+pub fn append_changes(backend: DbBackend, sets: &BTreeMap<EventId, Vec<Change>>) -> Statement {
+    let rows: Vec<_> = sets
+        .iter()
+        .map(|(event_id, set)| vec![event_id.0.into(), changes::write(set).into()])
+        .collect();
+    if backend == DbBackend::Postgres {
+        let columns = [("event_id", Kind::Uuid), ("changes", Kind::Text)];
+        return bulk::insert(backend, "ticket_changes", &columns, rows);
+    }
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Text], rows);
+    Statement::from_sql_and_values(
+        backend,
+        format!(
+            "WITH appended (event_id, changes) AS ({source})
+             INSERT INTO ticket_changes (event_id, id, version, changes)
+             SELECT event_id, next, next, changes FROM (
+                 SELECT event_id, changes, 1 + {LAST_VERSION} AS next FROM appended AS events
+             ) AS numbered"
+        ),
+        values,
+    )
+}
+
+/// The last version of each of the `events`, 0 before the first. The log may have been forgotten up to it.
+const LAST_VERSION: &str = "COALESCE(
+    (SELECT MAX(log.version) FROM ticket_changes AS log WHERE log.event_id = events.event_id),
+    (SELECT forgotten.version FROM ticket_changes_forgotten AS forgotten WHERE forgotten.event_id = events.event_id),
+    0)";
+
+/// Gives the first `len` rows without a version their events' next ones, unless another process is at it. PostgreSQL's alone.
+///
+/// It is one statement, which the database takes to its end also when the process that sent it is stopped: nobody waits for
+/// who is at it.
+///
+/// It may number whatever it sees. Who sees a ticket's change sees the one before, whose transaction had the ticket's lock
+/// first; that one has the lesser id, and so is numbered before it or was already. Whatever is committed later, with
+/// whichever id, changes other tickets, or comes after. A statement that began before another one's commit and got its turn
+/// after it passes over what is numbered by then; where it would give a version that is taken, the unique constraint ends
+/// it without a trace. That it has no version is said in words that no index knows: by the one of those without a version,
+/// every row would be looked for among all of them.
+pub fn number_changes(gate: i64, len: i64) -> Statement {
+    Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        format!(
+            "WITH gate AS MATERIALIZED (
+                 SELECT pg_try_advisory_xact_lock($1) AS is_open
+             ), unnumbered AS MATERIALIZED (
+                 SELECT event_id, id FROM ticket_changes
+                 WHERE version IS NULL AND (SELECT is_open FROM gate) ORDER BY id LIMIT $2
+             ), last AS MATERIALIZED (
+                 SELECT event_id, {LAST_VERSION} AS version FROM (SELECT DISTINCT event_id FROM unnumbered) AS events
+             ), next AS (
+                 SELECT unnumbered.event_id, unnumbered.id, last.version
+                     + ROW_NUMBER() OVER (PARTITION BY unnumbered.event_id ORDER BY unnumbered.id) AS version
+                 FROM unnumbered JOIN last ON last.event_id = unnumbered.event_id
+             ), numbered AS (
+                 UPDATE ticket_changes AS log SET version = next.version FROM next
+                 WHERE log.event_id = next.event_id AND log.id = next.id AND COALESCE(log.version, 0) = 0
+                 RETURNING log.event_id
+             )
+             SELECT event_id, COUNT(*) AS len FROM numbered GROUP BY event_id"
+        ),
+        [gate.into(), len.into()],
+    )
+}
+
+/// An event of which so many rows were numbered.
+#[derive(FromQueryResult)]
+pub struct NumberedRow {
+    pub event_id: EventId,
+    pub len: i64,
+}

@@ -1,0 +1,120 @@
+//! The log by its rows: what the database itself refuses, and in which order it is numbered.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, TransactionTrait};
+
+use super::{Follower, logged};
+use crate::harness::{Database, Server, eventually, rows, seed};
+
+/// Sooner than a busy machine needs for anything here.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
+
+on_both_databases! {
+    async fn the_log_is_append_only(database: Database) {
+        let server = Server::start(&database).await;
+        let event = seed::seats(&server.client(), 2).await;
+        server.client().customer("ada").purchase_ticket(&event.tickets[0].id, "k").await.sold();
+        let hand = database.connect().await;
+        let before = eventually("a version", TOLD_WITHIN, async || {
+            let logged = logged(&hand).await;
+            (!logged.is_empty()).then_some(logged)
+        })
+        .await;
+        let mut writes = vec![
+            "UPDATE ticket_changes SET changes = '[]'",
+            "UPDATE ticket_changes SET version = version + 1",
+            "UPDATE ticket_changes SET at = at, version = NULL",
+            "DELETE FROM ticket_changes",
+            "INSERT INTO ticket_changes_forgotten SELECT event_id, 0 FROM ticket_changes; DELETE FROM ticket_changes",
+        ];
+        if database.backend() == DbBackend::Postgres {
+            writes.push("TRUNCATE ticket_changes");
+        }
+        for write in writes {
+            let refused = hand.execute_unprepared(write).await.unwrap_err().to_string();
+            assert!(refused.contains("append-only") || refused.contains("NOT NULL"), "{write}: {refused}");
+        }
+        assert_eq!(logged(&hand).await, before);
+        hand.close().await.unwrap();
+    }
+}
+
+/// Ids are drawn before the commit: who commits late has a lesser one than what is numbered already, and must neither be
+/// left out nor stand before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_commits_late_is_numbered_late_and_never_left_out() {
+    let database = Database::postgres().await;
+    let server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), 3).await;
+    let mut follower = Follower::begin(&server, &event.id).await;
+    follower.hear().await;
+
+    let hand = database.connect().await;
+    let late = hand.begin().await.unwrap();
+    for sql in [
+        "UPDATE tickets SET status = 'BLOCKED', block_reason = 'by hand' WHERE seat_label = '1'",
+        "INSERT INTO ticket_changes (event_id, changes)
+         SELECT event_id, json_build_array(json_build_array(
+             replace(id::text, '-', ''), 'AVAILABLE', 'BLOCKED', 'BLOCK', NULL, NULL))::text
+         FROM tickets WHERE seat_label = '1'",
+        "INSERT INTO ticket_count_deltas
+         SELECT event_id, ticket_type_id, gen_random_uuid(), -1, 0, 0, 1 FROM tickets WHERE seat_label = '1'",
+    ] {
+        late.execute_unprepared(sql).await.unwrap();
+    }
+    let ada = server.client().customer("ada");
+    for seat in [2, 3] {
+        ada.purchase_ticket(&event.seat(seat).id, &format!("seat {seat}"))
+            .await
+            .sold();
+    }
+    follower.hear_up_to(2).await;
+    late.commit().await.unwrap();
+    follower.hear_up_to(3).await;
+    assert_eq!(follower.statuses[&event.seat(1).id], "BLOCKED");
+    let first = "SELECT version FROM ticket_changes ORDER BY id LIMIT 1";
+    assert_eq!(
+        rows::count(&hand, first).await,
+        3,
+        "the first that was written"
+    );
+    hand.close().await.unwrap();
+    rows::assert_clean(&database).await;
+}
+
+/// Whoever has the lock of those who number keeps changes from being told, and nobody from buying.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_others_from_numbering_keeps_nobody_from_buying() {
+    const GATE: &str = "('x' || encode(substring(sha256(
+             'rowlock'::bytea || '\\x00'::bytea || 'numbering'::bytea || decode(repeat('00', 32), 'hex')
+         ) FROM 1 FOR 8), 'hex'))::bit(64)::bigint";
+    let database = Database::postgres().await;
+    let server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), 5).await;
+    let mut follower = Follower::begin(&server, &event.id).await;
+    follower.hear().await;
+    let hand = database.connect().await;
+    let gate = hand.begin().await.unwrap();
+    gate.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({GATE})"))
+        .await
+        .unwrap();
+    let ada = server.client().customer("ada");
+    for ticket in &event.tickets {
+        ada.purchase_ticket(&ticket.id, &ticket.id).await.sold();
+    }
+    assert!(
+        follower
+            .socket
+            .is_silent_for(Duration::from_millis(800))
+            .await
+    );
+    // What has no version is not in the snapshot of a version either.
+    let map = super::seat_map(&server.client(), &event.id).await;
+    assert_eq!((map.0, &map.1), (0, &follower.statuses));
+    gate.rollback().await.unwrap();
+    follower.hear_up_to(5).await;
+    assert!(follower.statuses.values().all(|status| status == "SOLD"));
+    hand.close().await.unwrap();
+    rows::assert_clean(&database).await;
+}
