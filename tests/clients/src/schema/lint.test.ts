@@ -16,6 +16,8 @@ const VALUES = [
   'EventAvailability',
   'EventCancellation',
   'InventoryAudit',
+  'Member',
+  'Membership',
   'Money',
   'PageInfo',
   'Seat',
