@@ -6,6 +6,7 @@
 //! that should have kept them right.
 
 mod checks;
+mod kinds;
 mod report;
 mod snapshot;
 
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 use self::{checks::CHECKS, snapshot::Snapshot};
 pub use self::{
-    checks::{Kind, Subject},
+    kinds::{Kind, Subject},
     report::{json, text},
 };
 use crate::{

@@ -33,7 +33,7 @@ pub use self::{
     key::{KEY_LEN_MIN, KeyError},
     roles::ClaimPath,
     source::SourceError,
-    staff::{ApiKey, By, Grant, KEY_ISSUER, Permission, Staff},
+    staff::{ApiKey, By, Grant, Permission, Staff},
     tokens::{OpenError, Tokens},
     upkeep::Upkeep,
 };

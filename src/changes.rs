@@ -9,6 +9,7 @@
 
 pub mod forget;
 pub mod history;
+mod kept;
 pub mod seat_map;
 pub mod watch;
 

@@ -1,7 +1,6 @@
 //! Who sells, and who may act for them: members with their roles, and keys for machines.
 //!
-//! Whatever staff do is allowed by the statement that does it: it finds an organizer's event among those of
-//! [`allowed_ids`], so that what is not theirs is as unknown as what is not there, by the same statements and with the same
+//! Whatever staff act on is found by a statement that looks among those of [`allowed_ids`], so that what is not theirs is as unknown as what is not there, by the same statements and with the same
 //! words. Only who is a member, in a role that does not allow it, is told so, by [`check`], before.
 //!
 //! Knows nothing about GraphQL, HTTP, tickets or sales.
@@ -21,12 +20,11 @@ use sea_orm::{
 pub use self::{
     found::{NoOrganizer, adopt, found, organizer_for},
     keys::{
-        CreateKeyCode, KEYS_PER_ORGANIZER_MAX, KeyRefused, MadeKey, NewKey, RevokeKeyCode, Scope,
-        authenticate, create_key, is_key, key_by_id, keys_of, revoke_key, scopes_of, unknown_key,
+        CreateKeyCode, KeyRefused, MadeKey, NewKey, RevokeKeyCode, Scope, authenticate, create_key,
+        is_key, key_by_id, keys_of, revoke_key, scopes_of, unknown_key,
     },
     members::{
-        MEMBERS_PER_ORGANIZER_MAX, Member, RemoveMemberCode, SetMemberCode, members_of,
-        memberships, remove_member, set_member,
+        Member, RemoveMemberCode, SetMemberCode, members_of, memberships, remove_member, set_member,
     },
     names::{RenameCode, rename},
     roles::allows,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The issuer of accounts that are keys, one of the reserved ones.
-pub const KEY_ISSUER: &str = "rowlock:api-key";
+const KEY_ISSUER: &str = "rowlock:api-key";
 
 /// What somebody may do for an organizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,8 +58,8 @@ pub enum By {
     CommandLine,
 }
 
-/// Staff about to use one of their permissions. Whether a person has it, and for which organizers, is asked in the very
-/// statement that it allows.
+/// Staff about to use one of their permissions. Whether a person has it, and for which organizers, is asked of the database by the
+/// statement that finds what they act on.
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub staff: Staff,

@@ -110,6 +110,8 @@ pub async fn update_event(
             .filter(Column::Id.eq(id))
             // Whoever changed it since it was read has made this change stale.
             .filter(Column::Version.eq(version))
+            // Whoever was let go since then changes nothing.
+            .filter(Column::OrganizerId.in_subquery(allowed_ids(&grant)))
             // What may be changed depends on it.
             .filter(Column::Status.eq(status))
             .exec_with_returning(store.writer())

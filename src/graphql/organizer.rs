@@ -51,7 +51,7 @@ impl Organizer {
         Some(self.read_members(ctx).await)
     }
 
-    /// The organizer's keys for machines, oldest first, those that are no longer good too; at most 100. Needs the token of one
+    /// The organizer's keys for machines, oldest first, the latest of those that are no longer good too; at most 200. Needs the token of one
     /// of its owners.
     async fn api_keys(&self, ctx: &Context<'_>) -> Option<Result<Vec<ApiKey>>> {
         Some(self.read_keys(ctx).await)

@@ -28,10 +28,10 @@ use crate::{
 };
 
 /// Keys that are good at a time.
-pub const KEYS_PER_ORGANIZER_MAX: u64 = 100;
+const KEYS_PER_ORGANIZER_MAX: u64 = 100;
 
 /// An organizer shows all of its keys at once, in one list: those that are good, and the latest of those that were.
-pub const KEYS_LISTED_MAX: u64 = 200;
+const KEYS_LISTED_MAX: u64 = 200;
 
 const MARK: &str = "rlk_";
 

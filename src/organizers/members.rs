@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// An organizer shows all of its members at once, in one list.
-pub const MEMBERS_PER_ORGANIZER_MAX: u64 = 200;
+const MEMBERS_PER_ORGANIZER_MAX: u64 = 200;
 
 /// Of an account's memberships so many are listed.
 const MEMBERSHIPS_MAX: u64 = 200;
@@ -188,13 +188,13 @@ pub async fn remove_member(
     store
         .to_its_end(async move {
             let tx = begin(&writing).await?;
-            let is_own = account == *grant.account();
-            let is_locked = if is_own {
-                lock_as_member(&tx, &grant, id).await?
+            // Whoever leaves may do so in any role.
+            let grant = if account == *grant.account() {
+                grant.staff.reading()
             } else {
-                lock(&tx, &grant, id).await?
+                grant
             };
-            if !is_locked {
+            if !lock(&tx, &grant, id).await? {
                 return refused(Refusal::unknown_organizer(Code::UnknownOrganizer));
             }
             let account_id = accounts::find(&tx, &account, false).await?;
@@ -246,15 +246,6 @@ pub(super) async fn lock(
         return Ok(false);
     }
     Ok(allowed().one(tx).await.step(step)?.is_some())
-}
-
-/// As [`lock`], for a member who leaves, whatever their role.
-async fn lock_as_member(
-    tx: &impl ConnectionTrait,
-    grant: &Grant,
-    id: OrganizerId,
-) -> Result<bool, Fault> {
-    lock(tx, &grant.staff.reading(), id).await
 }
 
 /// Whoever founded it and leaves may found another one: the organizer is nobody's first any more.

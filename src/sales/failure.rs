@@ -117,6 +117,34 @@ fn cause_of_sqlite_code(code: &str) -> Cause {
     }
 }
 
+/// Failures in a row of what is tried again and again: the log is told of the first one, and of the end.
+#[derive(Default)]
+pub struct Outage {
+    failures: u32,
+}
+
+impl Outage {
+    /// It has failed once more; so often in a row.
+    pub fn goes_on(&mut self, failure: &Failure) -> u32 {
+        if self.failures == 0 {
+            tracing::warn!(
+                cause = ?failure.cause, error = %failure.fault.source,
+                "{} failed; it is tried again", failure.fault.step
+            );
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.failures
+    }
+
+    /// It has not failed.
+    pub fn is_over(&mut self, what: &str) {
+        if self.failures > 0 {
+            tracing::info!("{what} goes on after {} failures", self.failures);
+        }
+        self.failures = 0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     commit::numbering,
-    failure::{Cause, Failure},
+    failure::{Cause, Failure, Outage},
     lane::{DATABASE_WAIT_MAX, Lane, bounded},
     sql::{self, NumberedRow},
 };
@@ -54,30 +54,18 @@ pub async fn run(mut lane: Lane, live: Arc<Live>, mut closing: watch::Receiver<b
 }
 
 async fn rounds(lane: &mut Lane, live: &Live) -> std::convert::Infallible {
-    let mut failures: u32 = 0;
+    let mut outage = Outage::default();
     loop {
         match round(lane, live).await {
             Ok(()) => {
-                if failures > 0 {
-                    tracing::info!(
-                        "changes of tickets are numbered again, after {failures} failures"
-                    );
-                }
-                failures = 0;
+                outage.is_over(NUMBERING);
                 sleep(PACE).await;
             }
             Err(failure) => {
-                // Once for an outage.
-                if failures == 0 {
-                    tracing::warn!(
-                        cause = ?failure.cause, error = %failure.fault.source,
-                        "{} failed; it is tried again", failure.fault.step
-                    );
-                }
                 if failure.cause == Cause::Lost {
                     lane.discard();
                 }
-                failures = failures.saturating_add(1);
+                let failures = outage.goes_on(&failure);
                 sleep((LOOK_AGAIN_AFTER * failures).min(RETRY_AFTER_MAX)).await;
             }
         }

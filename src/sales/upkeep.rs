@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     cancel_event::visit::Visits,
-    failure::{Cause, Failure},
+    failure::{Cause, Failure, Outage},
     fold::fold,
     lane::Lane,
     sweep::sweep,
@@ -56,7 +56,7 @@ pub fn run(
 
 async fn rounds(lane: &mut Lane, live: &Live, closing: &mut watch::Receiver<bool>) {
     let mut visits = Visits::default();
-    let mut failures: u32 = 0;
+    let mut outage = Outage::default();
     loop {
         let connected = tokio::select! {
             connected = lane.connection() => connected,
@@ -68,25 +68,14 @@ async fn rounds(lane: &mut Lane, live: &Live, closing: &mut watch::Receiver<bool
         };
         let pause = match done {
             Ok(has_more) => {
-                if failures > 0 {
-                    tracing::info!("the upkeep goes on after {failures} failures");
-                }
-                failures = 0;
+                outage.is_over("the upkeep");
                 if has_more { Duration::ZERO } else { INTERVAL }
             }
             Err(failure) => {
-                // Once for an outage.
-                if failures == 0 {
-                    tracing::warn!(
-                        cause = ?failure.cause, error = %failure.fault.source,
-                        "{} failed; it is tried again", failure.fault.step
-                    );
-                }
                 if failure.cause == Cause::Lost {
                     lane.discard();
                 }
-                failures = failures.saturating_add(1);
-                (INTERVAL * failures).min(INTERVAL_MAX)
+                (INTERVAL * outage.goes_on(&failure)).min(INTERVAL_MAX)
             }
         };
         if is_closed_within(closing, pause).await {

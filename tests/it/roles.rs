@@ -62,6 +62,8 @@ struct House {
     draft_ticket_id: String,
     /// An order of a customer who is none of the callers.
     order_id: String,
+    /// One of its two.
+    item_id: String,
     key_id: String,
 }
 
@@ -74,7 +76,7 @@ impl House {
 
     async fn open_on(server: Server) -> Self {
         let client = server.client();
-        let event = seed::seats(&client, 6).await;
+        let event = seed::seats(&client, 7).await;
         let owner = client.organizer("the hall");
         let organizer_id = organizer_of(&owner).await;
         for (name, role) in [
@@ -96,11 +98,11 @@ impl House {
         let (_, reading_key) = create_key(&owner, &organizer_id, &["READ"]).await;
         let (_, foreign_key) = create_key(&outsider, &foreign_id, &ALL_SCOPES).await;
         let bob = client.customer("bob");
-        let order_id = bob
-            .purchase_ticket(event.ticket_ids()[5], "bob's")
+        let bought = bob
+            .purchase_tickets(&event.ticket_ids()[5..], "bob's")
             .await
-            .sold()
-            .id;
+            .sold();
+        let (order_id, item_id) = (bought.id, bought.items[0].id.clone());
         let callers = vec![
             (Who::Anonymous, client.clone()),
             (Who::Customer, client.customer("ada")),
@@ -124,6 +126,7 @@ impl House {
             draft_type_id,
             draft_ticket_id,
             order_id,
+            item_id,
             key_id,
         }
     }
@@ -473,6 +476,6 @@ on_both_databases! {
         let data = house.client(Who::Anonymous).data(state, json!({ "id": house.event.id })).await;
         let statuses: Vec<_> = data["event"]["tickets"]["nodes"].as_array().unwrap()
             .iter().map(|ticket| ticket["status"].as_str().unwrap()).collect();
-        assert_eq!(statuses, ["AVAILABLE", "AVAILABLE", "AVAILABLE", "AVAILABLE", "AVAILABLE", "SOLD"]);
+        assert_eq!(statuses, ["AVAILABLE", "AVAILABLE", "AVAILABLE", "AVAILABLE", "AVAILABLE", "SOLD", "SOLD"]);
     }
 }

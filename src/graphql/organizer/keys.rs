@@ -128,7 +128,7 @@ pub enum CreateApiKeyErrorCode {
     NoScopes,
     /// The end of the key's time is not in the future.
     InvalidExpiry,
-    /// The organizer has made as many keys as an organizer may make.
+    /// The organizer has 100 keys that are good: revoke one.
     TooManyKeys,
 }
 

@@ -1,8 +1,16 @@
 use super::*;
-use crate::http::client::{Clients, Peer};
+use crate::{
+    auth::{ApiKey, Identity},
+    http::client::{Clients, Peer},
+    ids::ApiKeyId,
+};
 
 fn rates(caller: (u32, u32), address: (u32, u32)) -> Rates {
-    Rates::new(&RateConfig {
+    Rates::new(&config(caller, address))
+}
+
+fn config(caller: (u32, u32), address: (u32, u32)) -> RateConfig {
+    RateConfig {
         rate_limits: Switch::On,
         caller_cost_per_minute: caller.0,
         caller_attempts_per_minute: caller.1,
@@ -10,7 +18,7 @@ fn rates(caller: (u32, u32), address: (u32, u32)) -> Rates {
         address_attempts_per_minute: address.1,
         machine_cost_per_minute: 0,
         machine_attempts_per_minute: 0,
-    })
+    }
 }
 
 fn asked(cost: u64, attempts: u64) -> Asked {
@@ -56,6 +64,32 @@ fn everybody_at_one_address_spends_from_one_bucket() {
     let refused = rates.take(who(99, 1), asked(1, 0));
     assert_eq!(refused_by(refused), Some(Limit::AddressCost));
     assert!(rates.take(who(99, 2), asked(1, 0)).is_ok());
+}
+
+#[test]
+fn an_organizers_keys_spend_together_and_nothing_of_their_address() {
+    let rates = Rates::new(&RateConfig {
+        machine_attempts_per_minute: SLOW,
+        ..config((SLOW, SLOW), (SLOW, SLOW))
+    });
+    let shop = OrganizerId::mint();
+    let key_of = |organizer_id| {
+        let key = ApiKey {
+            id: ApiKeyId::mint(),
+            organizer_id,
+            permissions: vec![],
+            expires_at: None,
+        };
+        rates.who(&Identity::of_key(key).caller, None)
+    };
+    for _ in 0..SLOW {
+        assert!(rates.take(key_of(shop), asked(100, 1)).is_ok());
+    }
+    let refused = rates.take(key_of(shop), asked(100, 1));
+    assert_eq!(refused_by(refused), Some(Limit::MachineAttempts));
+    let other = OrganizerId::mint();
+    assert!(rates.take(key_of(other), asked(100, 1)).is_ok());
+    assert_eq!(key_of(shop).address, None);
 }
 
 #[test]
