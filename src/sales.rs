@@ -180,9 +180,9 @@ impl Sales {
             .map_err(|_| SaleFault::Overloaded)?;
         let deadline = Instant::now() + self.limits.deadline;
         let (arrival, place, mut answer) = Arrival::new(command, deadline, room);
-        match self.customers.known(&arrival.command.account) {
-            Some(id) => send(&self.queue, arrival.of(id)),
-            None => send(&self.arrivals, arrival),
+        match arrival.of(|account| self.customers.known(account)) {
+            Ok(entry) => send(&self.queue, entry),
+            Err(arrival) => send(&self.arrivals, arrival),
         }?;
         let reply = match timeout_at(deadline, &mut answer).await {
             Ok(reply) => reply,

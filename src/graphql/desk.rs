@@ -32,8 +32,8 @@ use crate::{
 /// A command on its way.
 pub struct Asked<'a> {
     pub account: &'a Account,
-    /// Whether staff ask in its name.
-    pub is_by_staff: bool,
+    /// The staff who ask in its name.
+    pub staff: Option<&'a Account>,
     pub event_id: EventId,
     pub key: &'a str,
     pub action: Action,
@@ -44,15 +44,17 @@ pub struct Asked<'a> {
 pub async fn ask(ctx: &Context<'_>, asked: Asked<'_>) -> Result<Result<Done, Vec<Reason>>> {
     let Asked {
         account,
-        is_by_staff,
+        staff,
         event_id,
         key,
         action,
         fields,
     } = asked;
     let command = match Command::new(event_id, account.clone(), key, action) {
-        Ok(command) if is_by_staff => command.by_staff(),
-        Ok(command) => command,
+        Ok(command) => match staff {
+            Some(staff) => command.by_staff(staff.clone()),
+            None => command,
+        },
         Err(reason) => return Ok(Err(vec![malformed(reason, &fields)])),
     };
     match domain(ctx).sales.carry_out(command).await? {

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Outcome, SaleFault, command::Command, decide::Request};
-use crate::ids::CustomerId;
+use crate::{auth::Account, ids::CustomerId};
 
 /// A command whose caller is not known by an id yet.
 pub struct Arrival {
@@ -25,6 +25,8 @@ pub struct Entry {
     pub command: Command,
     /// The id of the account that asks.
     pub customer_id: CustomerId,
+    /// The id of the staff who ask in its name.
+    pub staff_id: Option<CustomerId>,
     pub deadline: Instant,
     /// A commit of this command was lost: it may have happened.
     pub is_doubtful: bool,
@@ -125,16 +127,24 @@ impl Arrival {
         (arrival, place, answer)
     }
 
-    /// For the desk, now that it is known who asks.
-    pub fn of(self, customer_id: CustomerId) -> Entry {
-        Entry {
+    /// For the desk, if it is known who asks.
+    pub fn of(self, id: impl Fn(&Account) -> Option<CustomerId>) -> Result<Entry, Self> {
+        let Some(customer_id) = id(&self.command.account) else {
+            return Err(self);
+        };
+        let staff_id = self.command.staff.as_ref().map(&id);
+        if staff_id == Some(None) {
+            return Err(self);
+        }
+        Ok(Entry {
             command: self.command,
             customer_id,
+            staff_id: staff_id.flatten(),
             deadline: self.deadline,
             is_doubtful: false,
             failures: 0,
             slot: self.slot,
-        }
+        })
     }
 
     /// It never came to the desk. Nothing happened.
@@ -149,6 +159,7 @@ impl Entry {
         Request {
             command: &self.command,
             customer_id: self.customer_id,
+            staff_id: self.staff_id,
         }
     }
 
