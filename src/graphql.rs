@@ -19,6 +19,7 @@ pub mod fault;
 mod federation;
 pub mod global_id;
 mod hold;
+mod kept;
 mod live;
 mod loaders;
 mod money;
@@ -39,7 +40,7 @@ use async_graphql::Context;
 
 pub use self::{
     answer::Answer,
-    engine::{Engine, Ready},
+    engine::{Engine, Freshness, Ready},
     federation::subgraph_sdl,
     schema::sdl,
 };

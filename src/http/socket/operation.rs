@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::{
     auth::Caller,
     by_itself::by_itself,
-    graphql::{Answer, fault::Code},
+    graphql::{Answer, Freshness, fault::Code},
     http::{
         App, answer,
         params::Params,
@@ -130,7 +130,8 @@ async fn begin(begun: Begun, id: &RequestId) -> BoxStream<'static, Told> {
         }
         OperationType::Query | OperationType::Mutation => {
             answering.set();
-            let answer = by_itself(async move { app.engine.execute(ready).await }).await;
+            let answer =
+                by_itself(async move { app.engine.execute(ready, Freshness::Now).await }).await;
             only(told(&answer)).chain(complete()).boxed()
         }
     }
