@@ -10,6 +10,7 @@
 pub mod forget;
 pub mod history;
 mod kept;
+pub mod maps;
 pub mod seat_map;
 pub mod watch;
 

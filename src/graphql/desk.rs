@@ -57,17 +57,34 @@ pub async fn ask(ctx: &Context<'_>, asked: Asked<'_>) -> Result<Result<Done, Vec
         },
         Err(reason) => return Ok(Err(vec![malformed(reason, &fields)])),
     };
-    match domain(ctx).sales.carry_out(command).await? {
-        Outcome::Done(done) | Outcome::Repeated(done) => Ok(Ok(done)),
+    let kind = command.kind();
+    let count = |outcome: &str| domain(ctx).metrics.count_command(kind.as_str(), outcome);
+    let outcome = domain(ctx).sales.carry_out(command).await;
+    match outcome.inspect_err(|fault| count(fault.code().as_str()))? {
+        Outcome::Done(done) => {
+            count("DONE");
+            Ok(Ok(done))
+        }
+        Outcome::Repeated(done) => {
+            count("REPEATED");
+            Ok(Ok(done))
+        }
         Outcome::Refused(refusals) => {
             let mut reasons: Vec<Reason> = refusals
                 .iter()
                 .map(|refusal| explain(refusal, &fields))
                 .collect();
+            if let Some(first) = reasons.first() {
+                count(&first.code.name());
+            }
             read_details(ctx, event_id, &mut reasons).await?;
             Ok(Err(reasons))
         }
-        Outcome::Contended => Ok(Err(vec![contended()])),
+        Outcome::Contended => {
+            let reason = contended();
+            count(&reason.code.name());
+            Ok(Err(vec![reason]))
+        }
     }
 }
 

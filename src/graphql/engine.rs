@@ -66,6 +66,7 @@ struct Execution {
     prepared: Prepared,
     caller: Caller,
     deadline: Deadline,
+    freshness: Freshness,
     request_id: Option<String>,
 }
 
@@ -122,6 +123,7 @@ impl Engine {
             prepared,
             caller,
             deadline,
+            freshness: Freshness::Now,
             request_id: request_id.map(str::to_owned),
         };
         Ok(Ready { execution })
@@ -129,7 +131,8 @@ impl Engine {
 
     /// Executes a query or a mutation.
     pub async fn execute(&self, ready: Ready, freshness: Freshness) -> Arc<Answer> {
-        let execution = ready.execution;
+        let mut execution = ready.execution;
+        execution.freshness = freshness;
         let Some(question) = execution.question() else {
             let _changing = (execution.prepared.kind() == OperationType::Mutation)
                 .then(|| self.kept.changing());
@@ -225,7 +228,8 @@ impl Execution {
         let request = request
             .data(Loaders::default())
             .data(self.caller)
-            .data(self.deadline);
+            .data(self.deadline)
+            .data(self.freshness);
         let finish = Finish {
             executor: Arc::clone(&self.executor),
             prepared: self.prepared,

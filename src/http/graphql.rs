@@ -94,6 +94,10 @@ async fn answer(
         Err(Unready::Refused(refused, standing)) => {
             return Ok(standing.told_in(only(refused, accepted)));
         }
+        Err(Unready::Overloaded(full, standing)) => {
+            let media_type = accepted.answer.unwrap_or(MediaType::Json);
+            return Ok(standing.told_in(Refusal::from(full).answer(media_type)));
+        }
         Err(Unready::Limited(limited)) => {
             let refused = limited
                 .refusal()

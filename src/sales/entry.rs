@@ -1,8 +1,11 @@
 //! A command on its way through the desk, and the slot in which its buyer waits.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -10,12 +13,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Outcome, SaleFault, command::Command, decide::Request};
+use super::{Outcome, SaleFault, command::Command, commit::Blocker, decide::Request};
 use crate::{auth::Account, ids::CustomerId};
 
 /// A command whose caller is not known by an id yet.
 pub struct Arrival {
     pub command: Command,
+    arrived: Instant,
     pub deadline: Instant,
     slot: Slot,
 }
@@ -27,7 +31,10 @@ pub struct Entry {
     pub customer_id: CustomerId,
     /// The id of the staff who ask in its name.
     pub staff_id: Option<CustomerId>,
+    arrived: Instant,
     pub deadline: Instant,
+    /// What somebody else had locked when it was last tried.
+    pub blocked: Option<Blocker>,
     /// A commit of this command was lost: it may have happened.
     pub is_doubtful: bool,
     /// Attempts that failed on the database's side.
@@ -121,6 +128,7 @@ impl Arrival {
         };
         let arrival = Self {
             command,
+            arrived: Instant::now(),
             deadline,
             slot,
         };
@@ -140,7 +148,9 @@ impl Arrival {
             command: self.command,
             customer_id,
             staff_id: staff_id.flatten(),
+            arrived: self.arrived,
             deadline: self.deadline,
+            blocked: None,
             is_doubtful: false,
             failures: 0,
             slot: self.slot,
@@ -161,6 +171,11 @@ impl Entry {
             customer_id: self.customer_id,
             staff_id: self.staff_id,
         }
+    }
+
+    /// Since its arrival.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.arrived)
     }
 
     /// Calls the command up. False if its buyer has withdrawn it, or its deadline has passed.
