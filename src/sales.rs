@@ -147,7 +147,7 @@ impl Sales {
         let customers = Arc::new(Customers::new());
         let reception = Reception::new(Arc::clone(&customers), queue.clone());
         let at_reception = Lane::new(Arc::clone(&store));
-        let admission = Arc::new(Admission::new(limits.queue_wait_max));
+        let admission = Arc::new(Admission::new(limits.queue_wait_max, limits.batch_len_max));
         let desk = Desk::new(
             limits.clone(),
             Arc::clone(&admission),

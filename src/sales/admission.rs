@@ -1,8 +1,8 @@
 //! Who is let in to the desk: as many as it can serve in time.
 //!
 //! A queue of fixed length is too long for a desk that has become slow, and too short for a fast one. So what counts is how long
-//! a newcomer would wait, from how many wait already and from how fast the desk was when more waited than it could take. An
-//! idle desk says nothing about that: its batches are small because nobody came.
+//! a newcomer would wait, from how many wait already and from how fast the desk was with full batches. Smaller ones say nothing
+//! about that: they are small because few came, or because what some want is being committed.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -20,10 +20,11 @@ const COME_BACK_MAX: Duration = Duration::from_secs(30);
 /// Whether newcomers are served in time.
 pub struct Admission {
     wait_max: Duration,
+    batch_len_max: usize,
     pace: Mutex<Pace>,
 }
 
-/// How fast the desk is, as it was when more waited than it could take.
+/// How fast the desk is with full batches.
 struct Pace {
     /// Commands, and the seconds that they took; what is long ago counts less.
     commands: f64,
@@ -40,9 +41,10 @@ pub struct Full {
 }
 
 impl Admission {
-    pub fn new(wait_max: Duration) -> Self {
+    pub fn new(wait_max: Duration, batch_len_max: usize) -> Self {
         Self {
             wait_max,
+            batch_len_max,
             pace: Mutex::new(Pace {
                 commands: 0.0,
                 secs: 0.0,
@@ -51,14 +53,14 @@ impl Admission {
         }
     }
 
-    /// A batch of `len` that was begun then is over, and so many were left to wait when it was.
-    pub fn served(&self, len: usize, begin: Instant, left: usize) {
+    /// A batch of `len` that was begun then is over.
+    pub fn served(&self, len: usize, begin: Instant, is_full: bool) {
         let now = Instant::now();
         let mut pace = self.pace();
         // Batches overlap: while one commits, the next is served.
         let took = now.duration_since(begin.max(pace.last_end)).as_secs_f64();
         pace.last_end = now;
-        if left < len {
+        if !is_full {
             return;
         }
         let kept = (-took / PACE_MEMORY.as_secs_f64()).exp();
@@ -71,7 +73,8 @@ impl Admission {
     /// # Errors
     /// When they would wait too long.
     pub fn admit(&self, waiting: usize) -> Result<(), Full> {
-        if waiting == 0 {
+        // They all are in the next one.
+        if waiting < self.batch_len_max {
             return Ok(());
         }
         let wait = {
@@ -101,11 +104,12 @@ mod tests {
     use super::*;
 
     const WAIT_MAX: Duration = Duration::from_secs(2);
+    const BATCH_LEN: usize = 250;
 
-    /// An admission whose desk has served batches of `len` that took so long each, while many waited.
-    fn after(len: usize, took: Duration, batches: u32) -> Admission {
-        let admission = Admission::new(WAIT_MAX);
-        serve(&admission, len, took, batches);
+    /// An admission whose desk has served full batches that took so long each.
+    fn after(took: Duration, batches: u32) -> Admission {
+        let admission = Admission::new(WAIT_MAX, BATCH_LEN);
+        serve(&admission, BATCH_LEN, took, batches);
         admission
     }
 
@@ -114,14 +118,14 @@ mod tests {
         for _ in 0..batches {
             let begin = Instant::now() - took;
             admission.pace().last_end = begin;
-            admission.served(len, begin, usize::MAX);
+            admission.served(len, begin, len == BATCH_LEN);
         }
     }
 
     #[tokio::test]
     async fn as_many_are_let_in_as_the_desk_serves_in_time() {
         // 1,000 a second.
-        let admission = after(250, Duration::from_millis(250), 10);
+        let admission = after(Duration::from_millis(250), 10);
         assert_eq!(admission.admit(0), Ok(()));
         assert_eq!(admission.admit(1_900), Ok(()));
         let full = admission.admit(4_000).unwrap_err();
@@ -133,27 +137,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_desk_that_becomes_slow_lets_in_fewer_and_one_that_becomes_fast_more() {
-        let admission = after(250, Duration::from_millis(25), 100);
+        let admission = after(Duration::from_millis(25), 100);
         assert_eq!(admission.admit(10_000), Ok(()));
-        serve(&admission, 250, Duration::from_millis(2_500), 2);
+        serve(&admission, BATCH_LEN, Duration::from_millis(2_500), 2);
         assert!(admission.admit(10_000).is_err());
-        serve(&admission, 250, Duration::from_millis(25), 200);
+        serve(&admission, BATCH_LEN, Duration::from_millis(25), 200);
         assert_eq!(admission.admit(10_000), Ok(()));
     }
 
     #[tokio::test]
-    async fn small_batches_of_an_idle_desk_say_nothing() {
-        let admission = Admission::new(WAIT_MAX);
-        let begin = Instant::now() - Duration::from_millis(100);
-        admission.pace().last_end = begin;
-        admission.served(1, begin, 0);
+    async fn small_batches_say_nothing_of_the_desks_pace() {
+        let admission = Admission::new(WAIT_MAX, BATCH_LEN);
+        serve(&admission, 1, Duration::from_millis(500), 10);
         assert_eq!(admission.admit(10_000), Ok(()));
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_an_empty_desk() {
-        let admission = after(1, Duration::from_secs(1), 5);
-        assert!(admission.admit(10).is_err());
-        assert_eq!(admission.admit(0), Ok(()));
+    async fn who_is_in_the_next_batch_is_let_in_however_slow_the_desk_is() {
+        let admission = after(Duration::from_secs(10), 5);
+        assert_eq!(admission.admit(BATCH_LEN - 1), Ok(()));
+        assert!(admission.admit(BATCH_LEN).is_err());
     }
 }

@@ -167,6 +167,7 @@ impl Desk {
         batch: Vec<Entry>,
         at_counter: MutexGuard<'_, Counter>,
     ) -> bool {
+        let is_full = self.is_full(&batch);
         let part = give_up_late(batch);
         if part.is_empty() {
             return false;
@@ -176,7 +177,7 @@ impl Desk {
             Ok(made) => {
                 let claims = Claims::of(&part, made.locked().clone());
                 let leaving = self.committing.enter(part.len(), claims);
-                let left = at_counter.len();
+                let is_wanted = at_counter.len() > 0;
                 drop(at_counter);
                 match made.end().await {
                     Ok(ended) => {
@@ -185,15 +186,20 @@ impl Desk {
                     }
                     Err(failure) => self.settle_failed(lane, part, failure).await,
                 }
-                self.admission.served(len, begin, left);
-                return left > 0;
+                self.admission.served(len, begin, is_full);
+                return is_wanted;
             }
             Err(failure) => failure,
         };
         self.settle_failed(lane, part, failure).await;
-        let left = at_counter.len();
-        self.admission.served(len, begin, left);
-        left > 0
+        self.admission.served(len, begin, is_full);
+        at_counter.len() > 0
+    }
+
+    /// Whether it has as many as a batch may have.
+    fn is_full(&self, batch: &[Entry]) -> bool {
+        let tickets = batch.iter().map(|entry| entry.command.tickets_len());
+        batch.len() >= self.limits.batch_len_max || tickets.sum::<usize>() >= BATCH_TICKETS_MAX
     }
 
     /// A batch whose first attempt has failed.
