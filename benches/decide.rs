@@ -81,6 +81,7 @@ impl Batch {
         let requests = self.commands.iter().map(|(customer_id, command)| Request {
             command,
             customer_id: *customer_id,
+            staff_id: None,
         });
         requests.collect()
     }

@@ -8,7 +8,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rowlock::{
     auth::Caller,
     config::QueryConfig,
-    graphql::{Domain, Engine},
+    graphql::{Domain, Engine, Freshness},
     migrate,
     sales::{Limits, Sales},
     store::{DatabaseUrl, Store},
@@ -37,13 +37,16 @@ async fn open(file: &std::path::Path) -> Engine {
     let store = Arc::new(store);
     let limits = Limits {
         queue_len_max: 1,
+        queue_wait_max: Duration::from_secs(1),
         batch_len_max: 1,
         waiting_len_max: 1,
         waiting_lanes: 1,
         deadline: Duration::from_secs(1),
+        slow: None,
     };
-    let sales = Sales::open(Arc::clone(&store), limits).expect("threads can be started");
-    let domain = Domain::new(store, Arc::new(sales));
+    let sales =
+        Sales::open(Arc::clone(&store), limits, &Arc::default()).expect("threads can be started");
+    let domain = Domain::new(store, Arc::new(sales), Arc::default());
     Engine::new(domain, QueryConfig::default(), Duration::from_secs(1))
 }
 
@@ -55,7 +58,7 @@ fn purchases(criterion: &mut Criterion) {
         runtime.block_on(async {
             let prepared = engine.prepare(request(document), Caller::Anonymous, None);
             match prepared.await {
-                Ok(ready) => engine.execute(ready).await,
+                Ok(ready) => engine.execute(ready, Freshness::Now).await,
                 Err(refused) => refused.into(),
             }
         })

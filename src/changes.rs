@@ -10,6 +10,7 @@
 pub mod forget;
 pub mod history;
 mod kept;
+pub mod maps;
 pub mod seat_map;
 pub mod watch;
 
@@ -17,12 +18,13 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveEnum, DbErr, FromQueryResult};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
     entity::ticket::Status,
     fault::{Fault, Step},
-    ids::{HoldId, OrderId, TicketId},
+    ids::{CustomerId, HoldId, OrderId, TicketId},
 };
 
 /// What is committed at once of one event.
@@ -43,6 +45,8 @@ pub struct Change {
     pub to: Status,
     pub cause: Cause,
     pub whose: Whose,
+    /// Whom of staff it was, in the customer's name or their own; a person or a machine, by an id like a customer's.
+    pub staff: Option<CustomerId>,
 }
 
 /// What a change is about.
@@ -72,24 +76,30 @@ pub enum Cause {
 /// Who changes a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
+    /// Whose order or hold it is.
     Customer,
+    /// Staff, also in a customer's name.
     Organizer,
     /// The server, unasked.
     System,
 }
 
-impl Cause {
-    /// Who does what has this cause.
-    pub fn actor(self) -> Actor {
-        match self {
-            Self::Purchase | Self::Hold | Self::Release | Self::OrderCancellation => {
-                Actor::Customer
+impl Change {
+    pub fn actor(&self) -> Actor {
+        match self.cause {
+            Cause::EventCancellation | Cause::Block | Cause::Unblock => Actor::Organizer,
+            Cause::Found | Cause::Expiry => Actor::System,
+            Cause::Purchase | Cause::Hold | Cause::Release | Cause::OrderCancellation => {
+                match self.staff {
+                    Some(_) => Actor::Organizer,
+                    None => Actor::Customer,
+                }
             }
-            Self::EventCancellation | Self::Block | Self::Unblock => Actor::Organizer,
-            Self::Found | Self::Expiry => Actor::System,
         }
     }
+}
 
+impl Cause {
     const ALL: [Self; 9] = [
         Self::Found,
         Self::Purchase,
@@ -117,7 +127,8 @@ impl Cause {
     }
 }
 
-/// The changes of a set as the log has them: a JSON list of `[ticket, from, to, cause, order, hold]`.
+/// The changes of a set as the log has them: a JSON list of `[ticket, from, to, cause, order, hold]`, and who of staff it was,
+/// where it was staff.
 pub fn write(changes: &[Change]) -> String {
     let mut text = String::with_capacity(changes.len() * 110 + 2);
     text.push('[');
@@ -137,7 +148,7 @@ pub fn write(changes: &[Change]) -> String {
         // Writing to a text does not fail.
         let _ = write!(
             text,
-            "[\"{}\",\"{}\",\"{}\",\"{}\",{},{}]",
+            "[\"{}\",\"{}\",\"{}\",\"{}\",{},{}",
             change.ticket_id.0.simple(),
             change.from.to_value(),
             change.to.to_value(),
@@ -145,6 +156,10 @@ pub fn write(changes: &[Change]) -> String {
             id(order),
             id(hold)
         );
+        if let Some(CustomerId(staff)) = change.staff {
+            let _ = write!(text, ",\"{}\"", staff.simple());
+        }
+        text.push(']');
     }
     text.push(']');
     text
@@ -153,25 +168,39 @@ pub fn write(changes: &[Change]) -> String {
 /// # Errors
 /// When it is not what [`write()`] writes, as when only a later release knows a cause.
 fn read(text: &str) -> Result<Vec<Change>, DbErr> {
-    type Fields = (Uuid, String, String, String, Option<Uuid>, Option<Uuid>);
     let all: Vec<Fields> =
         serde_json::from_str(text).map_err(|error| DbErr::Type(error.to_string()))?;
     all.into_iter()
-        .map(|(ticket, from, to, cause, order, hold)| {
+        .map(|fields| {
+            let cause = fields.cause;
             let known = Cause::ALL.into_iter().find(|known| known.as_str() == cause);
             Ok(Change {
-                ticket_id: TicketId(ticket),
-                from: Status::try_from_value(&from)?,
-                to: Status::try_from_value(&to)?,
+                ticket_id: TicketId(fields.ticket),
+                from: Status::try_from_value(&fields.from)?,
+                to: Status::try_from_value(&fields.to)?,
                 cause: known.ok_or_else(|| DbErr::Type(format!("an unknown cause: {cause}")))?,
-                whose: match (order, hold) {
+                whose: match (fields.order, fields.hold) {
                     (Some(order), _) => Whose::Order(OrderId(order)),
                     (None, Some(hold)) => Whose::Hold(HoldId(hold)),
                     (None, None) => Whose::Nobody,
                 },
+                staff: fields.staff.map(CustomerId),
             })
         })
         .collect()
+}
+
+/// A change as the log has it: their list, in this order.
+#[derive(Deserialize)]
+struct Fields {
+    ticket: Uuid,
+    from: String,
+    to: String,
+    cause: String,
+    order: Option<Uuid>,
+    hold: Option<Uuid>,
+    #[serde(default)]
+    staff: Option<Uuid>,
 }
 
 /// A set as the database has it.
@@ -217,6 +246,7 @@ mod tests {
                 to: statuses[(n + 1) % 4],
                 cause,
                 whose: whose[n % 3],
+                staff: (n % 2 == 0).then(CustomerId::mint),
             });
         }
         assert_eq!(read(&write(&changes)).unwrap(), changes);

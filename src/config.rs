@@ -33,6 +33,10 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
+    /// Address of the numbers that Prometheus reads, at /metrics: not for everybody. By default nobody reads any
+    #[arg(long, env = "ROWLOCK_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+
     #[command(flatten)]
     pub database: DatabaseConfig,
 
@@ -101,6 +105,15 @@ pub struct DeskConfig {
     )]
     pub queue_len: NonZeroUsize,
 
+    /// Milliseconds that a purchase may have to wait for its batch, as far as the desk's pace lets foresee it; more purchases are
+    /// answered OVERLOADED at once, and told when to come back. Longer lets a burst be served that a shorter one turns away
+    #[arg(
+        long,
+        env = "ROWLOCK_QUEUE_WAIT_MS",
+        value_name = "MS",
+        default_value = "2000", value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    pub queue_wait_ms: u64,
+
     /// Purchases of one transaction. More share one flush to disk, and wait for each other's rows; 1 turns group
     /// commit off
     #[arg(long, env = "ROWLOCK_BATCH_LEN", value_name = "N", default_value = "256", value_parser = batch_len)]
@@ -123,6 +136,16 @@ pub struct DeskConfig {
         default_value = "12"
     )]
     pub waiting_lanes: NonZeroUsize,
+
+    /// Milliseconds after which a buyer's write counts as slow: then the log says where the time went, once a second at most. 0
+    /// turns that off
+    #[arg(
+        long,
+        env = "ROWLOCK_SLOW_SALE_MS",
+        value_name = "MS",
+        default_value = "1000"
+    )]
+    pub slow_sale_ms: u64,
 
     /// Milliseconds after which a purchase that is not being decided is given up
     #[arg(
@@ -147,10 +170,12 @@ impl DeskConfig {
     pub fn limits(&self) -> Limits {
         Limits {
             queue_len_max: self.queue_len.get(),
+            queue_wait_max: Duration::from_millis(self.queue_wait_ms),
             batch_len_max: self.batch_len.get(),
             waiting_len_max: self.waiting_len.get(),
             waiting_lanes: self.waiting_lanes.get(),
             deadline: Duration::from_millis(self.sale_deadline_ms),
+            slow: (self.slow_sale_ms > 0).then(|| Duration::from_millis(self.slow_sale_ms)),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod fault;
 mod federation;
 pub mod global_id;
 mod hold;
+mod kept;
 mod live;
 mod loaders;
 mod money;
@@ -39,14 +40,18 @@ use async_graphql::Context;
 
 pub use self::{
     answer::Answer,
-    engine::{Engine, Ready},
+    engine::{Engine, Freshness, Ready},
     federation::subgraph_sdl,
     schema::sdl,
 };
 
 use self::loaders::Loaders;
 use crate::{
-    auth::Caller, catalogue::watch::Availabilities, changes::watch::Logs, sales::Sales,
+    auth::Caller,
+    catalogue::watch::Availabilities,
+    changes::{maps::SeatMaps, watch::Logs},
+    metrics::Metrics,
+    sales::Sales,
     store::Store,
 };
 
@@ -59,16 +64,22 @@ pub struct Domain {
     pub logs: Arc<Logs>,
     /// Those that somebody watches.
     pub availabilities: Arc<Availabilities>,
+    /// Those that somebody asks for.
+    pub seat_maps: Arc<SeatMaps>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Domain {
-    pub fn new(store: Arc<Store>, sales: Arc<Sales>) -> Self {
+    pub fn new(store: Arc<Store>, sales: Arc<Sales>, metrics: Arc<Metrics>) -> Self {
         let live = sales.live();
+        let logs = Arc::new(Logs::new(Arc::clone(&store), Arc::clone(live)));
         Self {
-            logs: Arc::new(Logs::new(Arc::clone(&store), Arc::clone(live))),
+            seat_maps: Arc::new(SeatMaps::new(Arc::clone(&store), Arc::clone(&logs))),
+            logs,
             availabilities: Arc::new(Availabilities::new(Arc::clone(&store), Arc::clone(live))),
             store,
             sales,
+            metrics,
         }
     }
 }

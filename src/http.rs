@@ -14,6 +14,7 @@ mod health;
 mod hosts;
 mod identity;
 mod listeners;
+mod metrics;
 mod origin;
 mod params;
 mod persisted;
@@ -79,6 +80,7 @@ pub enum End {
 /// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
     app: App,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<End> {
@@ -87,10 +89,12 @@ pub async fn serve(
     let connections_max = app.config.connections.get();
     let listeners = app.listeners.clone();
     let hosts = Hosts::new(&app.config.front.hosts, listener.local_addr()?.ip());
+    let metrics = metrics::serve(metrics_listener, &app);
     let mut server = Connections::new(routes(app, hosts), connections_max);
 
     let is_asked = tokio::select! {
         failed = server.accept(&listener) => return Err(failed),
+        failed = metrics => return Err(failed),
         () = shutdown => true,
         () = sales.ended() => false,
     };
@@ -120,6 +124,7 @@ fn routes(app: App, hosts: Hosts) -> Router {
     let around = Around {
         time_max: Duration::from_millis(app.config.request_timeout_ms),
         hosts,
+        metrics: Arc::clone(&app.domain.metrics),
         transport_security: protection::transport_security(app.config.front.hsts_secs),
     };
     let cors = cors::layer(&app.config.cors_origins);

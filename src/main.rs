@@ -357,7 +357,7 @@ async fn run_serve(config: &Config) -> Result<ExitCode, Failure> {
     }
     let app = open(config, store, tokens).await?;
     let listener = listen(config).await?;
-    serve(listener, app, "").await
+    serve(listener, metrics_listener(config).await?, app, "").await
 }
 
 async fn connect(url: &DatabaseUrl, config: &Config) -> Result<Store, Failure> {
@@ -388,7 +388,14 @@ async fn run_demo(mut config: Config, fresh: bool) -> Result<ExitCode, Failure> 
     demo::fill(&app.domain, &app.tokens).await?;
     let address = listener.local_addr()?;
     let introduction = demo::introduce(address, &url, &app.domain, &app.tokens).await?;
-    serve(listener, app, &format!("{introduction}\n")).await
+    let metrics_listener = metrics_listener(&config).await?;
+    serve(
+        listener,
+        metrics_listener,
+        app,
+        &format!("{introduction}\n"),
+    )
+    .await
 }
 
 async fn run_rush(options: &rush::Options) -> Result<ExitCode, Failure> {
@@ -445,8 +452,9 @@ async fn open(config: &Config, store: Arc<Store>, tokens: Arc<Tokens>) -> Result
     organizers::adopt(&store)
         .await
         .map_err(|fault| fault.source)?;
-    let sales = Arc::new(Sales::open(Arc::clone(&store), config.desk.limits())?);
-    let domain = Domain::new(store, sales);
+    let metrics = Arc::default();
+    let sales = Sales::open(Arc::clone(&store), config.desk.limits(), &metrics)?;
+    let domain = Domain::new(store, Arc::new(sales), metrics);
     let answer_within = config.http.answer_within();
     let engine = Engine::new(domain.clone(), config.query.clone(), answer_within);
     Ok(App {
@@ -470,30 +478,49 @@ async fn listen(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn serve(listener: TcpListener, app: App, introduction: &str) -> Result<ExitCode, Failure> {
+/// Where Prometheus reads, if it does.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = config.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; name another address with --metrics-listen")
+    })?;
+    println!("metrics at http://{}/metrics", listener.local_addr()?);
+    Ok(Some(listener))
+}
+
+async fn serve(
+    listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
+    app: App,
+    introduction: &str,
+) -> Result<ExitCode, Failure> {
     let asked = asked_to_end()?;
     println!(
         "{introduction}listening on http://{}",
         listener.local_addr()?
     );
-    Ok(match http::serve(listener, app, asked).await? {
-        End::Asked => {
-            tracing::info!("ended: everything accepted was answered");
-            ExitCode::SUCCESS
-        }
-        End::AskedButLate => {
-            eprintln!(
-                "rowlock: ended with requests still under way; raise --shutdown-ms to wait longer"
-            );
-            ExitCode::FAILURE
-        }
-        End::DeskBroken => {
-            eprintln!(
-                "rowlock: the desk broke down, see the log; nothing that was answered is lost"
-            );
-            ExitCode::FAILURE
-        }
-    })
+    Ok(
+        match http::serve(listener, metrics_listener, app, asked).await? {
+            End::Asked => {
+                tracing::info!("ended: everything accepted was answered");
+                ExitCode::SUCCESS
+            }
+            End::AskedButLate => {
+                eprintln!(
+                    "rowlock: ended with requests still under way; raise --shutdown-ms to wait longer"
+                );
+                ExitCode::FAILURE
+            }
+            End::DeskBroken => {
+                eprintln!(
+                    "rowlock: the desk broke down, see the log; nothing that was answered is lost"
+                );
+                ExitCode::FAILURE
+            }
+        },
+    )
 }
 
 /// SIGTERM or Ctrl-C, caught from this call on: before anybody is told that the server listens.

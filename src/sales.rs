@@ -9,6 +9,7 @@
 //! changed is written down in a [`journal`], for those who count tickets and those who follow them: [`number`] gives the latter
 //! its order.
 
+mod admission;
 mod block;
 mod cancel_event;
 pub mod command;
@@ -28,13 +29,15 @@ mod minted;
 mod number;
 mod orders;
 mod reception;
+mod slow;
 mod sql;
 mod staff;
 mod sweep;
+mod times;
 mod upkeep;
 mod waiting;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::{
     sync::{Semaphore, mpsc, oneshot, watch},
@@ -42,7 +45,17 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use self::{
+    admission::Admission,
+    customers::Customers,
+    desk::Desk,
+    entry::{Arrival, Entry},
+    lane::Lane,
+    reception::Reception,
+    staff::Staff,
+};
 pub use self::{
+    admission::Full,
     block::{BlockRefusal, TicketBlock},
     cancel_event::{CancelEventRefusal, EventCancellation},
     command::{Action, Command, Malformed, Want},
@@ -52,16 +65,9 @@ pub use self::{
     holds::Standing,
     minted::Minted,
 };
-use self::{
-    customers::Customers,
-    desk::Desk,
-    entry::{Arrival, Entry},
-    lane::Lane,
-    reception::Reception,
-    staff::Staff,
-};
 use crate::{
     live::{Live, Topic},
+    metrics::Metrics,
     store::Store,
 };
 
@@ -108,6 +114,9 @@ pub struct Sales {
     /// For everybody else.
     arrivals: mpsc::Sender<Arrival>,
     limits: Limits,
+    admission: Arc<Admission>,
+    /// Its own thread owns it: when that breaks down, whoever waits there must be told.
+    desk: Weak<Desk>,
     store: Arc<Store>,
     customers: Arc<Customers>,
     staff: Arc<Staff>,
@@ -124,7 +133,11 @@ impl Sales {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn open(store: Arc<Store>, limits: Limits) -> std::io::Result<Self> {
+    pub fn open(
+        store: Arc<Store>,
+        limits: Limits,
+        metrics: &Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(limits.queue_len_max);
         let (arrivals, callers) = mpsc::channel(limits.queue_len_max);
         let (close, closed) = oneshot::channel();
@@ -134,7 +147,15 @@ impl Sales {
         let customers = Arc::new(Customers::new());
         let reception = Reception::new(Arc::clone(&customers), queue.clone());
         let at_reception = Lane::new(Arc::clone(&store));
-        let desk = Desk::new(limits.clone(), Arc::clone(&store), Arc::clone(&live));
+        let admission = Arc::new(Admission::new(limits.queue_wait_max));
+        let desk = Desk::new(
+            limits.clone(),
+            Arc::clone(&admission),
+            Arc::clone(&store),
+            Arc::clone(&live),
+            Arc::clone(metrics),
+        );
+        let at_desk = Arc::downgrade(&desk);
         let lanes = desk::lanes(&store);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -160,6 +181,8 @@ impl Sales {
             queue,
             arrivals,
             limits,
+            admission,
+            desk: at_desk,
             store,
             customers,
             close: Mutex::new(Some(close)),
@@ -168,11 +191,32 @@ impl Sales {
         })
     }
 
+    /// Whether whoever comes now is served in time: to be asked before anything is done for them.
+    ///
+    /// # Errors
+    /// When they would wait too long.
+    pub fn admit(&self) -> Result<(), Full> {
+        self.admission.admit(self.queued())
+    }
+
+    /// Commands that wait for a batch.
+    pub fn queued(&self) -> usize {
+        let queued = self.limits.queue_len_max - self.queue.capacity();
+        let arriving = self.limits.queue_len_max - self.arrivals.capacity();
+        queued + arriving
+    }
+
+    /// Commands that wait for what somebody else has locked.
+    pub fn waiting_for_locks(&self) -> usize {
+        self.desk.upgrade().map_or(0, |desk| desk.waiting.len())
+    }
+
     /// Takes a command to its end. Dropping the future ends only the wait, not the sale.
     ///
     /// # Errors
     /// See [`SaleFault`].
     pub async fn carry_out(&self, command: Command) -> Result<Outcome, SaleFault> {
+        self.admit().map_err(|_| SaleFault::Overloaded)?;
         let excess = command.named_len().saturating_sub(SMALL_COMMAND_TICKETS);
         let excess = u32::try_from(excess).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room)
@@ -180,9 +224,9 @@ impl Sales {
             .map_err(|_| SaleFault::Overloaded)?;
         let deadline = Instant::now() + self.limits.deadline;
         let (arrival, place, mut answer) = Arrival::new(command, deadline, room);
-        match self.customers.known(&arrival.command.account) {
-            Some(id) => send(&self.queue, arrival.of(id)),
-            None => send(&self.arrivals, arrival),
+        match arrival.of(|account| self.customers.known(account)) {
+            Ok(entry) => send(&self.queue, entry),
+            Err(arrival) => send(&self.arrivals, arrival),
         }?;
         let reply = match timeout_at(deadline, &mut answer).await {
             Ok(reply) => reply,

@@ -198,6 +198,14 @@ impl Alone {
     }
 }
 
+/// How many connections a pool has.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLen {
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+}
+
 /// The database, connected.
 #[derive(Debug)]
 pub struct Store {
@@ -312,6 +320,24 @@ impl Store {
                     _sole_writer: Some(lock),
                 })
             }
+        }
+    }
+
+    /// How many connections there are for reading.
+    pub fn reading_connections(&self) -> PoolLen {
+        let (open, idle) = match self.backend() {
+            DbBackend::Postgres => {
+                let pool = self.reader.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+            _ => {
+                let pool = self.reader.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle())
+            }
+        };
+        PoolLen {
+            open,
+            idle: u32::try_from(idle).unwrap_or(u32::MAX),
         }
     }
 

@@ -4,6 +4,11 @@
 CREATE FUNCTION bench_id(kind int, n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql
     RETURN ('0190' || lpad(to_hex(kind), 4, '0') || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid;
 
+-- What the change log says of the purchase of a seat.
+CREATE FUNCTION bench_changes(seat bigint, n bigint) RETURNS text IMMUTABLE LANGUAGE sql
+    RETURN '[["' || replace(bench_id(4, seat)::text, '-', '') || '","AVAILABLE","SOLD","PURCHASE","'
+        || replace(bench_id(6, n)::text, '-', '') || '",null]]';
+
 INSERT INTO organizers (id, issuer, subject, name, created_at)
 VALUES (bench_id(1, 1), 'rowlock', 'bench', 'bench', now());
 

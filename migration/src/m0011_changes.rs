@@ -1,7 +1,8 @@
 //! The change log: every change of a ticket's status, appended by the transaction that makes it.
 //!
 //! A row is what one transaction changes of one event, as a JSON list: `[ticket, from, to, cause, order, hold]`, ids in
-//! hexadecimal, null where there is no order or hold. Nobody's name is in it: who has an order stands in `orders`.
+//! hexadecimal, null where there is no order or hold; where it was staff, also who, by the id of their account. Nobody's name is in
+//! it: who has an order stands in `orders`.
 //!
 //! On PostgreSQL a row is born without a version, and with an id that is drawn behind the locks of its tickets, so that of one
 //! ticket's changes the later has the greater id. A task of the server gives it its event's next version. On SQLite, whose

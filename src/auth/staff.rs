@@ -40,6 +40,14 @@ pub struct ApiKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+impl ApiKey {
+    /// Whose account it is, if it is a machine's.
+    pub fn id_of(account: &Account) -> Option<ApiKeyId> {
+        let id = (account.issuer == KEY_ISSUER).then_some(&account.subject)?;
+        id.parse().ok().map(ApiKeyId)
+    }
+}
+
 /// Somebody who acts for organizers.
 #[derive(Clone, Debug)]
 pub struct Staff {

@@ -3,12 +3,16 @@
 //! An event's log is searched for it from end to end: the log has no index by ticket, which every sale would have to write.
 //! That is milliseconds for a hall, and for organizers alone.
 
-use sea_orm::{DbBackend, FromQueryResult, Statement};
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ColumnTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, Statement};
 
 use super::{Change, ChangeSet, Row};
 use crate::{
+    auth::Account,
+    entity::customer,
     fault::{Fault, Step},
-    ids::{EventId, TicketId},
+    ids::{CustomerId, EventId, TicketId},
     store::Store,
 };
 
@@ -21,6 +25,8 @@ pub struct Entry {
     pub version: i64,
     pub at: chrono::DateTime<chrono::Utc>,
     pub change: Change,
+    /// Who of staff it was.
+    pub staff: Option<Account>,
 }
 
 /// A ticket's last changes, the oldest of them first.
@@ -65,7 +71,31 @@ pub async fn history(
             version,
             at,
             change,
+            staff: None,
         }));
     }
+    let staff = accounts(store, &entries).await?;
+    for entry in &mut entries {
+        let id = entry.change.staff;
+        entry.staff = id.and_then(|id| staff.get(&id).cloned());
+    }
     Ok(entries)
+}
+
+/// Whose names stand under the changes.
+async fn accounts(store: &Store, entries: &[Entry]) -> Result<HashMap<CustomerId, Account>, Fault> {
+    let ids: BTreeSet<CustomerId> = entries.iter().filter_map(|it| it.change.staff).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = customer::Entity::find()
+        .filter(customer::Column::Id.is_in(ids))
+        .all(store.reader())
+        .await
+        .step("reading who changed a ticket")?;
+    let account = |row: customer::Model| Account {
+        issuer: row.issuer,
+        subject: row.subject,
+    };
+    Ok(rows.into_iter().map(|row| (row.id, account(row))).collect())
 }

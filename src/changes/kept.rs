@@ -118,6 +118,7 @@ mod tests {
             to,
             cause: Cause::Purchase,
             whose: Whose::Nobody,
+            staff: None,
         };
         ChangeSet {
             version,

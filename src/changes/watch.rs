@@ -158,6 +158,16 @@ impl Follower {
         }
     }
 
+    /// What came after what was told last, as far as this process has seen it; nothing, if that is nothing.
+    ///
+    /// # Errors
+    /// When what came after it is not kept any more.
+    pub(super) fn missed(&mut self) -> Result<Delta, Unfollowed> {
+        let delta = self.reader.told().kept().after(self.version, self.end())?;
+        self.version = delta.version;
+        Ok(delta)
+    }
+
     fn end(&self) -> i64 {
         self.last.borrow().unwrap_or_default()
     }

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 pub use self::shape::{Fragments, Shape};
-use super::{fault::Code, types::Types};
+use super::{fault::Code, kept::Weight, types::Types};
 
 /// Errors of one answer; what a hundred fields of a list say is no more than what the first ones say.
 const ERRORS_MAX: usize = 10;
@@ -126,6 +126,14 @@ impl Answer {
         }
         complete(&mut response, request_id);
         Self::new(response, is_executed)
+    }
+}
+
+impl Weight for Arc<Answer> {
+    /// The text, and beside it the same as a tree of values.
+    fn weight(&self) -> u64 {
+        const TREE_BY_TEXT: u64 = 10;
+        self.json().len() as u64 * (1 + TREE_BY_TEXT)
     }
 }
 

@@ -66,9 +66,12 @@ impl<'a> Buyer<'a> {
         })
     }
 
-    /// Whether staff act in their name, who then hand out what was bought.
-    pub fn is_named(&self) -> bool {
-        matches!(self, Self::InTheirName { .. })
+    /// Who acts in their name, if it is not they themselves.
+    pub fn staff(&self) -> Option<&Account> {
+        match self {
+            Self::Customer(_) => None,
+            Self::InTheirName { grant, .. } => Some(grant.account()),
+        }
     }
 }
 

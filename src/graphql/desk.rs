@@ -32,8 +32,8 @@ use crate::{
 /// A command on its way.
 pub struct Asked<'a> {
     pub account: &'a Account,
-    /// Whether staff ask in its name.
-    pub is_by_staff: bool,
+    /// The staff who ask in its name.
+    pub staff: Option<&'a Account>,
     pub event_id: EventId,
     pub key: &'a str,
     pub action: Action,
@@ -44,28 +44,47 @@ pub struct Asked<'a> {
 pub async fn ask(ctx: &Context<'_>, asked: Asked<'_>) -> Result<Result<Done, Vec<Reason>>> {
     let Asked {
         account,
-        is_by_staff,
+        staff,
         event_id,
         key,
         action,
         fields,
     } = asked;
     let command = match Command::new(event_id, account.clone(), key, action) {
-        Ok(command) if is_by_staff => command.by_staff(),
-        Ok(command) => command,
+        Ok(command) => match staff {
+            Some(staff) => command.by_staff(staff.clone()),
+            None => command,
+        },
         Err(reason) => return Ok(Err(vec![malformed(reason, &fields)])),
     };
-    match domain(ctx).sales.carry_out(command).await? {
-        Outcome::Done(done) | Outcome::Repeated(done) => Ok(Ok(done)),
+    let kind = command.kind();
+    let count = |outcome: &str| domain(ctx).metrics.count_command(kind.as_str(), outcome);
+    let outcome = domain(ctx).sales.carry_out(command).await;
+    match outcome.inspect_err(|fault| count(fault.code().as_str()))? {
+        Outcome::Done(done) => {
+            count("DONE");
+            Ok(Ok(done))
+        }
+        Outcome::Repeated(done) => {
+            count("REPEATED");
+            Ok(Ok(done))
+        }
         Outcome::Refused(refusals) => {
             let mut reasons: Vec<Reason> = refusals
                 .iter()
                 .map(|refusal| explain(refusal, &fields))
                 .collect();
+            if let Some(first) = reasons.first() {
+                count(&first.code.name());
+            }
             read_details(ctx, event_id, &mut reasons).await?;
             Ok(Err(reasons))
         }
-        Outcome::Contended => Ok(Err(vec![contended()])),
+        Outcome::Contended => {
+            let reason = contended();
+            count(&reason.code.name());
+            Ok(Err(vec![reason]))
+        }
     }
 }
 

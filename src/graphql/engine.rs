@@ -18,6 +18,7 @@ use super::{
     company::Company,
     deadline::Deadline,
     documents::{Documents, Prepared, Same},
+    kept::Kept,
     schema::Schema,
     types::Types,
 };
@@ -28,6 +29,8 @@ pub struct Engine {
     executor: Arc<Executor>,
     /// Those who ask the same thing, which anybody may, at the same time: thousands, when an on-sale opens.
     company: Company<Question, Result<Arc<Answer>, Panicked>>,
+    /// What they were told a moment ago.
+    kept: Kept<Question, Arc<Answer>>,
     answer_within: Duration,
 }
 
@@ -43,6 +46,15 @@ struct Executor {
     types: Arc<Types>,
 }
 
+/// How new an answer must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// What was true after the request came.
+    Now,
+    /// What was true a moment ago, if it is something that anybody may ask; see [`super::kept`].
+    OfAMoment,
+}
+
 /// A request that may be executed.
 pub struct Ready {
     execution: Execution,
@@ -54,6 +66,7 @@ struct Execution {
     prepared: Prepared,
     caller: Caller,
     deadline: Deadline,
+    freshness: Freshness,
     request_id: Option<String>,
 }
 
@@ -78,6 +91,7 @@ impl Engine {
         Self {
             executor: Arc::new(executor),
             company: Company::default(),
+            kept: Kept::default(),
             answer_within,
         }
     }
@@ -109,27 +123,43 @@ impl Engine {
             prepared,
             caller,
             deadline,
+            freshness: Freshness::Now,
             request_id: request_id.map(str::to_owned),
         };
         Ok(Ready { execution })
     }
 
     /// Executes a query or a mutation.
-    pub async fn execute(&self, ready: Ready) -> Arc<Answer> {
-        let execution = ready.execution;
+    pub async fn execute(&self, ready: Ready, freshness: Freshness) -> Arc<Answer> {
+        let mut execution = ready.execution;
+        execution.freshness = freshness;
         let Some(question) = execution.question() else {
+            let _changing = (execution.prepared.kind() == OperationType::Mutation)
+                .then(|| self.kept.changing());
             return Arc::new(execution.run().await);
         };
+        let asked = self.kept.moment();
+        if freshness == Freshness::OfAMoment
+            && let Some(answer) = self.kept.get(&question, asked)
+        {
+            return answer;
+        }
         // Whoever waits for it may be the one who carries it on.
         let run = |execution: Execution| {
             AssertUnwindSafe(execution.run().in_current_span())
                 .catch_unwind()
                 .map(|answer| answer.map(Arc::new).map_err(|_| Panicked))
         };
-        match self.company.ask(question, execution, run).await {
+        match self.company.ask(question.clone(), execution, run).await {
             // A fault is logged under the id of the request that it spoils, which is told to its client.
             (Ok(answer), Some(execution)) if !answer.is_ok() => Arc::new(execution.run().await),
-            (Ok(answer), _) => answer,
+            (Ok(answer), Some(_)) => answer,
+            (Ok(answer), None) => {
+                if answer.is_ok() {
+                    self.kept.keep(question, asked, Arc::clone(&answer));
+                }
+                answer
+            }
             (Err(Panicked), Some(execution)) => Arc::new(execution.run().await),
             (Err(Panicked), None) => resume_unwind(Box::new("in an execution for several")),
         }
@@ -198,7 +228,8 @@ impl Execution {
         let request = request
             .data(Loaders::default())
             .data(self.caller)
-            .data(self.deadline);
+            .data(self.deadline)
+            .data(self.freshness);
         let finish = Finish {
             executor: Arc::clone(&self.executor),
             prepared: self.prepared,

@@ -109,7 +109,7 @@ impl Order {
     /// Who places an order in a customer's name sees what the customer would, to hand it out.
     pub fn handed_out_by(self, buyer: &Buyer<'_>) -> Self {
         Self {
-            is_handed_out: buyer.is_named(),
+            is_handed_out: buyer.staff().is_some(),
             ..self
         }
     }

@@ -101,7 +101,7 @@ async fn purchase_ticket(
     };
     let asked = Asked {
         account,
-        is_by_staff: buyer.is_named(),
+        staff: buyer.staff(),
         event_id,
         key: &input.idempotency_key,
         action: Action::Purchase {
@@ -133,7 +133,7 @@ async fn purchase_tickets(
     let named = fields.tickets.clone();
     let asked = Asked {
         account,
-        is_by_staff: buyer.is_named(),
+        staff: buyer.staff(),
         event_id,
         key: &input.idempotency_key,
         action: Action::Purchase {

@@ -19,7 +19,7 @@ use super::{
     protection::protect,
     request_id::{self, RequestId},
 };
-use crate::graphql::fault::Code;
+use crate::{graphql::fault::Code, metrics::Metrics};
 
 /// The longest path with its query, in bytes. A longer document goes into a body; what is on the way to a server takes no
 /// longer line either.
@@ -29,6 +29,7 @@ const URI_LEN_MAX: usize = 8 * 1024;
 pub struct Around {
     pub time_max: Duration,
     pub hosts: Hosts,
+    pub metrics: Arc<Metrics>,
     /// What an answer says of coming back over TLS.
     pub transport_security: Option<(HeaderName, HeaderValue)>,
 }
@@ -51,7 +52,11 @@ pub async fn answer(State(around): State<Arc<Around>>, request: Request, next: N
             Ok(Err(panic)) => answer_panic(&*panic),
             Err(_) => too_late().into_response(),
         };
-        request_id::log_answer(&response, begin.elapsed());
+        let took = begin.elapsed();
+        request_id::log_answer(&response, took);
+        around
+            .metrics
+            .observe_request(response.status().as_str(), took.as_secs_f64());
         response
     };
     let mut response = id.scope(answering.instrument(span)).await;

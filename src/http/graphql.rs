@@ -11,7 +11,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{Request, State},
     http::{
-        HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY},
         request::Parts,
     },
@@ -33,7 +33,7 @@ use super::{
     request_id, socket,
     stream::{self, Lasting},
 };
-use crate::graphql::{Answer, fault::Code};
+use crate::graphql::{Answer, Freshness, fault::Code};
 
 /// What is executed and has errors all the same (GraphQL over HTTP, "Status Codes"). No registered status, but within those
 /// of success, so that whoever does not know it takes it for 200.
@@ -94,6 +94,10 @@ async fn answer(
         Err(Unready::Refused(refused, standing)) => {
             return Ok(standing.told_in(only(refused, accepted)));
         }
+        Err(Unready::Overloaded(full, standing)) => {
+            let media_type = accepted.answer.unwrap_or(MediaType::Json);
+            return Ok(standing.told_in(Refusal::from(full).answer(media_type)));
+        }
         Err(Unready::Limited(limited)) => {
             let refused = limited
                 .refusal()
@@ -106,9 +110,10 @@ async fn answer(
             return Err(wrong_method("a mutation needs POST", "POST"));
         }
         OperationType::Query | OperationType::Mutation => {
+            let freshness = freshness(&parts.headers);
             // Thousands may wait for the desk from here on: with no more than they need.
             drop(parts);
-            let answer = app.engine.execute(ready).await;
+            let answer = app.engine.execute(ready, freshness).await;
             only(answer, accepted)
         }
         OperationType::Subscription => {
@@ -133,6 +138,25 @@ fn only(answer: Arc<Answer>, accepted: Accepted) -> Response {
     match (accepted.answer, accepted.stream) {
         (None, Some(stream_type)) => stream::single(stream_type, answer),
         (answer_type, _) => shape(answer, answer_type.unwrap_or(MediaType::Json)),
+    }
+}
+
+/// Who sends `Cache-Control: no-cache`, as a browser does that is told to reload, wants nothing that was kept (RFC 9111,
+/// sections 5.2.1.1 and 5.2.1.4).
+fn freshness(headers: &HeaderMap) -> Freshness {
+    let wants_now = headers.get_all(CACHE_CONTROL).iter().any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.split(',').any(|directive| {
+            let directive = directive.trim();
+            ["no-cache", "max-age=0"]
+                .iter()
+                .any(|no| directive.eq_ignore_ascii_case(no))
+        })
+    });
+    if wants_now {
+        Freshness::Now
+    } else {
+        Freshness::OfAMoment
     }
 }
 

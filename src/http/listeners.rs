@@ -15,6 +15,7 @@ use crate::auth::{Account, Caller};
 pub struct Listeners(Arc<Inner>);
 
 struct Inner {
+    len_max: usize,
     permits: Arc<Semaphore>,
     by_account: Mutex<HashMap<Account, usize>>,
     per_caller_max: usize,
@@ -44,6 +45,7 @@ impl Listeners {
     pub fn new(connections_max: usize, per_caller_max: usize) -> Self {
         let len_max = connections_max - connections_max / 4;
         Self(Arc::new(Inner {
+            len_max,
             permits: Arc::new(Semaphore::new(len_max)),
             by_account: Mutex::default(),
             per_caller_max,
@@ -73,6 +75,11 @@ impl Listeners {
             account,
             _permit: permit,
         })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len_max - self.0.permits.available_permits()
     }
 
     /// Whatever listens ends.

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    graphql::{Answer, Ready},
+    graphql::{Answer, Ready, fault::Code},
+    sales::Full,
 };
 
 /// Why a request is not executed.
@@ -23,11 +24,24 @@ pub enum Unready {
     Refused(Arc<Answer>, Standing),
     /// Its caller, or everybody at their address, has asked for too much.
     Limited(Box<Limited>),
+    /// It would buy, and the desk would not come to it in time.
+    Overloaded(Full, Standing),
 }
 
 impl From<Box<Limited>> for Unready {
     fn from(limited: Box<Limited>) -> Self {
         Self::Limited(limited)
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::Overloaded,
+            "too many are buying at this moment; nothing happened, try again",
+        )
+        .retry_after(full.come_back_after.as_secs().max(1))
     }
 }
 
@@ -62,12 +76,24 @@ impl App {
     ) -> Result<(Ready, Standing), Unready> {
         match self.engine.prepare(request, caller, request_id).await {
             Ok(ready) => {
+                let attempts = ready.attempts();
+                let admitted = match attempts {
+                    0 => Ok(()),
+                    _ => self.domain.sales.admit(),
+                };
                 let asked = Asked {
                     cost: ready.cost(),
-                    attempts: ready.attempts(),
+                    // Who is turned away has tried nothing.
+                    attempts: if admitted.is_ok() { attempts } else { 0 },
                 };
                 let standing = self.rates.take(who, asked)?;
-                Ok((ready, standing))
+                match admitted {
+                    Ok(()) => Ok((ready, standing)),
+                    Err(full) => {
+                        self.domain.metrics.count_turned_away();
+                        Err(Unready::Overloaded(full, standing))
+                    }
+                }
             }
             Err(refused) => {
                 let standing = self.rates.take_refused(who)?;

@@ -20,7 +20,7 @@ use crate::{
     changes::{self, Cause, Whose},
     entity::{event, ticket},
     fault::Fault,
-    ids::{EventId, TicketId},
+    ids::{CustomerId, EventId, TicketId},
 };
 
 /// Tickets that are blocked or unblocked, checked as far as that goes without a database.
@@ -116,15 +116,20 @@ type Judged = Result<(), Vec<BlockRefusal>>;
 impl Work for Blocking {
     type Answer = Judged;
 
-    async fn attempt(&self, db: &DatabaseConnection, _: &Customers) -> Result<Judged, Failure> {
+    async fn attempt(
+        &self,
+        db: &DatabaseConnection,
+        customers: &Customers,
+    ) -> Result<Judged, Failure> {
+        let by = customers.id_of(db, self.grant.account()).await?;
         let tx = Transaction::begin(db).await?;
-        let judged = self.change(&tx).await;
+        let judged = self.change(&tx, by).await;
         tx.end(judged).await
     }
 }
 
 impl Blocking {
-    async fn change(&self, tx: &Transaction) -> Result<(Judged, Keep), Failure> {
+    async fn change(&self, tx: &Transaction, by: CustomerId) -> Result<(Judged, Keep), Failure> {
         tx.set_timeouts(ATTEMPT_MAX, ATTEMPT_MAX).await?;
         let TicketBlock {
             event_id, tickets, ..
@@ -164,13 +169,13 @@ impl Blocking {
             ),
         };
         tx.execute(step, statement).await?;
-        tx.append(&journal(&self.block.change, &locked)).await?;
+        tx.append(&journal(&self.block.change, by, &locked)).await?;
         Ok((Ok(()), Keep::Changes))
     }
 }
 
 /// What that changes: a hold that is over is still one in the rows.
-fn journal(change: &Change, locked: &[ticket::Model]) -> Journal {
+fn journal(change: &Change, by: CustomerId, locked: &[ticket::Model]) -> Journal {
     let mut journal = Journal::default();
     for row in locked {
         let (to, cause) = match (change, row.status) {
@@ -189,6 +194,7 @@ fn journal(change: &Change, locked: &[ticket::Model]) -> Journal {
             to,
             cause,
             whose: row.hold_id.map_or(Whose::Nobody, Whose::Hold),
+            staff: Some(by),
         };
         journal.record(row.event_id, row.ticket_type_id, changed);
     }

@@ -29,9 +29,9 @@ pub struct Command {
     pub account: Account,
     pub key: IdempotencyKey,
     pub action: Action,
-    /// Whether staff ask in the account's name. What the customer has asked for is something else than what staff ask for under
-    /// the same key, who would otherwise be told what the customer was.
-    pub is_by_staff: bool,
+    /// The staff, or the machine, who asks in the account's name. What the customer has asked for is something else than what
+    /// staff ask for under the same key, who would otherwise be told what the customer was.
+    pub staff: Option<Account>,
 }
 
 /// What is asked for.
@@ -179,16 +179,21 @@ impl Command {
             account,
             key,
             action: action.checked()?,
-            is_by_staff: false,
+            staff: None,
         })
     }
 
     /// The same, asked by staff in the account's name.
-    pub fn by_staff(self) -> Self {
+    pub fn by_staff(self, staff: Account) -> Self {
         Self {
-            is_by_staff: true,
+            staff: Some(staff),
             ..self
         }
+    }
+
+    /// Whose ids must be known for it.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        std::iter::once(&self.account).chain(&self.staff)
     }
 
     /// Tickets that must be free, by their ids or by their type.
@@ -272,7 +277,7 @@ impl Command {
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.kind().as_str());
-        if self.is_by_staff {
+        if self.staff.is_some() {
             hash.update(b"\0staff\0");
         }
         match &self.action {

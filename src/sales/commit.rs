@@ -44,6 +44,7 @@ use super::{
     lane::{DATABASE_WAIT_MAX, bounded},
     minted::Minted,
     sql::{self, Trust},
+    times::Times,
 };
 use crate::{
     fault::{Fault, Step},
@@ -119,6 +120,7 @@ pub struct Made {
 pub struct Transaction {
     tx: DatabaseTransaction,
     backend: DbBackend,
+    times: Times,
 }
 
 impl Transaction {
@@ -135,7 +137,11 @@ impl Transaction {
             db.begin_with_options(options),
         )
         .await?;
-        Ok(Self { tx, backend })
+        Ok(Self {
+            tx,
+            backend,
+            times: Times::default(),
+        })
     }
 
     /// Waits for what blocked a command, for no longer than `slice`. Nothing may have been locked before.
@@ -160,7 +166,7 @@ impl Transaction {
             } => {
                 let wanted: Vec<_> = ids.iter().map(|id| (*event_id, *id)).collect();
                 let locked = sql::lock_tickets(self.backend, &wanted, *is_claimed).all(&self.tx);
-                bounded(self.backend, slice + ANSWER_MAX, WAITING, locked).await?;
+                self.step(slice + ANSWER_MAX, WAITING, locked).await?;
             }
             // Whoever wants the last of a type waits in one line, and only its first tries for the tickets.
             Wait::LastOf(event_id, ticket_type_id) => {
@@ -173,7 +179,7 @@ impl Transaction {
 
     async fn wait_in_line(&self, key: i64, slice: Duration) -> Result<(), Failure> {
         let locked = self.tx.query_one_raw(sql::wait_for_advisory_lock(key));
-        bounded(self.backend, slice + ANSWER_MAX, WAITING, locked).await?;
+        self.step(slice + ANSWER_MAX, WAITING, locked).await?;
         Ok(())
     }
 
@@ -215,14 +221,14 @@ impl Transaction {
     }
 
     async fn commit(self) -> Result<(), Failure> {
-        bounded(
+        let committed = bounded(
             self.backend,
             DATABASE_WAIT_MAX,
             "committing",
             self.tx.commit(),
-        )
-        .await
-        .map_err(Failure::at_commit)
+        );
+        let committed = self.times.measure("committing", committed).await;
+        committed.map_err(Failure::at_commit)
     }
 
     /// Ends the transaction without a trace.
@@ -329,13 +335,24 @@ impl Transaction {
         Ok((settled, keep))
     }
 
+    /// Waits for an answer of the database, for no longer than this.
+    async fn step<T>(
+        &self,
+        wait_max: Duration,
+        step: &'static str,
+        call: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, Failure> {
+        let answer = bounded(self.backend, wait_max, step, call);
+        Ok(self.times.measure(step, answer).await?)
+    }
+
     pub async fn all<E: EntityTrait>(
         &self,
         step: &'static str,
         query: Select<E>,
     ) -> Result<Vec<E::Model>, Failure> {
         let rows = query.all(&self.tx);
-        Ok(bounded(self.backend, DATABASE_WAIT_MAX, step, rows).await?)
+        self.step(DATABASE_WAIT_MAX, step, rows).await
     }
 
     pub async fn query(
@@ -343,19 +360,14 @@ impl Transaction {
         step: &'static str,
         statement: Statement,
     ) -> Result<Vec<QueryResult>, Failure> {
-        Ok(bounded(
-            self.backend,
-            DATABASE_WAIT_MAX,
-            step,
-            self.tx.query_all_raw(statement),
-        )
-        .await?)
+        let rows = self.tx.query_all_raw(statement);
+        self.step(DATABASE_WAIT_MAX, step, rows).await
     }
 
     /// Runs a write. How many rows it touched.
     pub async fn execute(&self, step: &'static str, statement: Statement) -> Result<u64, Failure> {
         let done = self.tx.execute_raw(statement);
-        let done = bounded(self.backend, DATABASE_WAIT_MAX, step, done).await?;
+        let done = self.step(DATABASE_WAIT_MAX, step, done).await?;
         Ok(done.rows_affected())
     }
 
@@ -373,18 +385,27 @@ impl Transaction {
     }
 }
 
+/// A batch that is over.
+pub struct Ended {
+    /// What became of each request, in their order.
+    pub settled: Vec<Settled>,
+    pub times: Times,
+}
+
 impl Made {
     /// The tickets that nobody else can have before the end.
     pub fn locked(&self) -> &HashSet<(EventId, TicketId)> {
         &self.locked
     }
 
-    /// Ends the transaction: every request's outcome, in their order, and what was sold is durable.
+    /// Ends the transaction: every request has its outcome, and what was sold is durable.
     ///
     /// # Errors
     /// When nothing of the batch happened, or, if [`Failure::is_commit_unknown`], perhaps all of it.
-    pub async fn end(self) -> Result<Vec<Settled>, Failure> {
-        self.tx.end(Ok((self.settled, self.keep))).await
+    pub async fn end(self) -> Result<Ended, Failure> {
+        let times = self.tx.times.clone();
+        let settled = self.tx.end(Ok((self.settled, self.keep))).await?;
+        Ok(Ended { settled, times })
     }
 }
 

@@ -21,7 +21,7 @@ pub use self::{
     world::{CancelledItem, Changes, TicketState},
 };
 use super::{
-    command::{Action, Command, Want},
+    command::{Action, Canceller, Command, Want},
     minted::Minted,
 };
 use crate::{
@@ -36,6 +36,26 @@ pub struct Request<'a> {
     pub command: &'a Command,
     /// The id of the account that asks.
     pub customer_id: CustomerId,
+    /// The id of the staff who ask in its name.
+    pub staff_id: Option<CustomerId>,
+}
+
+impl Request<'_> {
+    /// Who of staff it is that asks, in a customer's name or as staff.
+    fn staff(&self) -> Option<CustomerId> {
+        match self.command.action {
+            Action::CancelOrder {
+                by: Canceller::Staff { .. },
+                ..
+            } => Some(self.customer_id),
+            _ => self.staff_id,
+        }
+    }
+
+    /// Under whose name it is written down.
+    fn by(&self) -> CustomerId {
+        self.staff().unwrap_or(self.customer_id)
+    }
 }
 
 /// What becomes of a command.

@@ -18,17 +18,21 @@ use tokio::{
 
 use super::{
     Outcome,
-    commit::{Blocker, Hints, Made, Settled},
+    admission::Admission,
+    commit::{Blocker, Ended, Hints, Made, Settled},
     counter::{Claims, Committing, Counter},
-    decide::Request,
+    decide::{Done, Request},
     entry::{Entry, Late},
     failure::{Cause, Failure},
     lane::Lane,
+    slow::SlowLog,
     sql::Trust,
+    times::Times,
     waiting::Waiting,
 };
 use crate::{
     live::{Live, Topic},
+    metrics::Metrics,
     store::Store,
 };
 
@@ -47,6 +51,9 @@ const BACKOFFS_MAX: u32 = 10;
 pub struct Limits {
     /// Commands that wait for the next batch; more are answered `OVERLOADED` at once.
     pub queue_len_max: usize,
+    /// How long a newcomer may have to wait for their batch, as far as can be foreseen; who would wait longer is answered
+    /// `OVERLOADED` at once.
+    pub queue_wait_max: Duration,
     /// Commands of one batch; one is a valid setting.
     pub batch_len_max: usize,
     /// Commands that wait for somebody else's lock; more are answered `CONTENDED` at once.
@@ -55,6 +62,8 @@ pub struct Limits {
     pub waiting_lanes: usize,
     /// From a command's arrival to its answer, if it was not in a batch by then.
     pub deadline: Duration,
+    /// What takes longer than this is logged, with where the time went; none for nothing.
+    pub slow: Option<Duration>,
 }
 
 /// Tickets that one batch names, so that a few large orders do not make everybody wait.
@@ -78,17 +87,29 @@ pub struct Desk {
     pub waiting: Waiting,
     pub hints: Hints,
     committing: Committing,
+    admission: Arc<Admission>,
+    slow: SlowLog,
+    metrics: Arc<Metrics>,
     live: Arc<Live>,
 }
 
 impl Desk {
-    pub fn new(limits: Limits, store: Arc<Store>, live: Arc<Live>) -> Arc<Self> {
+    pub fn new(
+        limits: Limits,
+        admission: Arc<Admission>,
+        store: Arc<Store>,
+        live: Arc<Live>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
         let waiting = Waiting::new(&limits, store);
         Arc::new(Self {
-            limits,
             waiting,
             hints: Hints::default(),
             committing: Committing::default(),
+            admission,
+            slow: SlowLog::new(limits.slow),
+            limits,
+            metrics,
             live,
         })
     }
@@ -150,25 +171,29 @@ impl Desk {
         if part.is_empty() {
             return false;
         }
+        let (begin, len) = (Instant::now(), part.len());
         let failure = match self.attempt(lane, &part, Trust::Status).await {
             Ok(made) => {
                 let claims = Claims::of(&part, made.locked().clone());
                 let leaving = self.committing.enter(part.len(), claims);
-                let is_wanted = at_counter.len() > 0;
+                let left = at_counter.len();
                 drop(at_counter);
                 match made.end().await {
-                    Ok(settled) => {
+                    Ok(ended) => {
                         drop(leaving);
-                        self.answer(part, settled);
+                        self.answer(part, ended);
                     }
                     Err(failure) => self.settle_failed(lane, part, failure).await,
                 }
-                return is_wanted;
+                self.admission.served(len, begin, left);
+                return left > 0;
             }
             Err(failure) => failure,
         };
         self.settle_failed(lane, part, failure).await;
-        at_counter.len() > 0
+        let left = at_counter.len();
+        self.admission.served(len, begin, left);
+        left > 0
     }
 
     /// A batch whose first attempt has failed.
@@ -198,12 +223,12 @@ impl Desk {
             if part.is_empty() {
                 continue;
             }
-            let settled = match self.attempt(lane, &part, trust).await {
+            let ended = match self.attempt(lane, &part, trust).await {
                 Ok(made) => made.end().await,
                 Err(failure) => Err(failure),
             };
-            match settled {
-                Ok(settled) => self.answer(part, settled),
+            match ended {
+                Ok(ended) => self.answer(part, ended),
                 Err(failure) => parts.extend(
                     self.recover(lane, part, trust, failure, &mut splits_left)
                         .await,
@@ -224,8 +249,10 @@ impl Desk {
     }
 
     /// Tells each buyer what became of their command.
-    pub fn answer(self: &Arc<Self>, part: Vec<Entry>, settled: Vec<Settled>) {
+    pub fn answer(self: &Arc<Self>, part: Vec<Entry>, ended: Ended) {
         tracing::debug!(batch.len = part.len(), "settled a batch of {}", part.len());
+        let Ended { settled, times } = ended;
+        self.observe(&part, &settled, &times);
         let is_done = |settled: &Settled| matches!(settled, Settled::Decided(Outcome::Done(_)));
         let done = part
             .iter()
@@ -252,7 +279,29 @@ impl Desk {
         }
     }
 
-    fn park(self: &Arc<Self>, entry: Entry, by: Blocker) {
+    /// Counts what is over, and tells of what was slow.
+    fn observe(&self, part: &[Entry], settled: &[Settled], times: &Times) {
+        self.metrics.batch_len.observe(part.len() as f64);
+        let took = times.total();
+        self.metrics.batch_secs.observe(took.as_secs_f64());
+        let now = Instant::now();
+        for (entry, settled) in part.iter().zip(settled) {
+            let Settled::Decided(outcome) = settled else {
+                continue;
+            };
+            let age = entry.age(now);
+            self.metrics.command_secs.observe(age.as_secs_f64());
+            if let Outcome::Done(Done::Order(placed)) = outcome
+                && entry.command.order_id().is_none()
+            {
+                self.metrics.tickets_sold.inc_by(placed.items.len() as u64);
+            }
+        }
+        self.slow.look_at(part, times, now);
+    }
+
+    fn park(self: &Arc<Self>, mut entry: Entry, by: Blocker) {
+        entry.blocked = Some(by);
         super::waiting::park(self, entry, by);
     }
 

@@ -1,8 +1,11 @@
 //! A command on its way through the desk, and the slot in which its buyer waits.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -10,12 +13,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Outcome, SaleFault, command::Command, decide::Request};
-use crate::ids::CustomerId;
+use super::{Outcome, SaleFault, command::Command, commit::Blocker, decide::Request};
+use crate::{auth::Account, ids::CustomerId};
 
 /// A command whose caller is not known by an id yet.
 pub struct Arrival {
     pub command: Command,
+    arrived: Instant,
     pub deadline: Instant,
     slot: Slot,
 }
@@ -25,7 +29,12 @@ pub struct Entry {
     pub command: Command,
     /// The id of the account that asks.
     pub customer_id: CustomerId,
+    /// The id of the staff who ask in its name.
+    pub staff_id: Option<CustomerId>,
+    arrived: Instant,
     pub deadline: Instant,
+    /// What somebody else had locked when it was last tried.
+    pub blocked: Option<Blocker>,
     /// A commit of this command was lost: it may have happened.
     pub is_doubtful: bool,
     /// Attempts that failed on the database's side.
@@ -119,22 +128,33 @@ impl Arrival {
         };
         let arrival = Self {
             command,
+            arrived: Instant::now(),
             deadline,
             slot,
         };
         (arrival, place, answer)
     }
 
-    /// For the desk, now that it is known who asks.
-    pub fn of(self, customer_id: CustomerId) -> Entry {
-        Entry {
+    /// For the desk, if it is known who asks.
+    pub fn of(self, id: impl Fn(&Account) -> Option<CustomerId>) -> Result<Entry, Self> {
+        let Some(customer_id) = id(&self.command.account) else {
+            return Err(self);
+        };
+        let staff_id = self.command.staff.as_ref().map(&id);
+        if staff_id == Some(None) {
+            return Err(self);
+        }
+        Ok(Entry {
             command: self.command,
             customer_id,
+            staff_id: staff_id.flatten(),
+            arrived: self.arrived,
             deadline: self.deadline,
+            blocked: None,
             is_doubtful: false,
             failures: 0,
             slot: self.slot,
-        }
+        })
     }
 
     /// It never came to the desk. Nothing happened.
@@ -149,7 +169,13 @@ impl Entry {
         Request {
             command: &self.command,
             customer_id: self.customer_id,
+            staff_id: self.staff_id,
         }
+    }
+
+    /// Since its arrival.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.arrived)
     }
 
     /// Calls the command up. False if its buyer has withdrawn it, or its deadline has passed.

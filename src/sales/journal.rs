@@ -82,6 +82,7 @@ impl Journal {
                 to,
                 cause,
                 whose,
+                staff: changes.staff.get(key).copied(),
             };
             journal.record(key.0, before.ticket_type_id, change);
         }

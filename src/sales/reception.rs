@@ -107,7 +107,7 @@ impl Reception {
     ) -> Result<HashMap<Account, CustomerId>, Failure> {
         let accounts: HashSet<&Account> = group
             .iter()
-            .map(|arrival| &arrival.command.account)
+            .flat_map(|arrival| arrival.command.accounts())
             .collect();
         let mut ids = HashMap::new();
         let mut unknown = Vec::new();
@@ -129,9 +129,8 @@ impl Reception {
 
     async fn send_on(&self, group: Vec<Arrival>, ids: &HashMap<Account, CustomerId>) {
         for arrival in group {
-            let entry = match ids.get(&arrival.command.account) {
-                Some(id) => arrival.of(*id),
-                None => unreachable!("every caller of a group has an id by now"),
+            let Ok(entry) = arrival.of(|account| ids.get(account).copied()) else {
+                unreachable!("every caller of a group has an id by now");
             };
             // The desk is at work, so that there is room again before long; whoever is too late then is told so there.
             if let Err(mpsc::error::SendError(entry)) = self.desk.send(entry).await {

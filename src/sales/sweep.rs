@@ -70,6 +70,7 @@ async fn tidy_sqlite_in(tx: &Transaction) -> Result<(i64, Keep), Failure> {
             to: Status::Available,
             cause: Cause::Expiry,
             whose: Whose::Hold(row.hold_id),
+            staff: None,
         };
         journal.record(row.event_id, row.ticket_type_id, change);
     }

@@ -73,6 +73,11 @@ impl Waiting {
         self.tasks.wait().await;
     }
 
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.room().len
+    }
+
     fn room(&self) -> std::sync::MutexGuard<'_, Room> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,12 +280,12 @@ async fn attempt(
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
     let requests = desk::requests(&part);
-    let settled = match tx.make(&requests, Trust::Status, &desk.hints).await {
+    let ended = match tx.make(&requests, Trust::Status, &desk.hints).await {
         Ok(made) => made.end().await,
         Err(failure) => Err(failure),
     };
-    match settled {
-        Ok(settled) => desk.answer(part, settled),
+    match ended {
+        Ok(ended) => desk.answer(part, ended),
         Err(failure) => desk.settle_failed(lane, part, failure).await,
     }
     Ok(())

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::{
+    StatusCode,
+    header::{CACHE_CONTROL, HeaderMap},
+};
 use rowlock::auth::{Role, Tokens};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -25,6 +28,7 @@ pub struct Client {
     http: reqwest::Client,
     url: String,
     token: Option<String>,
+    takes_kept: bool,
 }
 
 /// What the server answered.
@@ -151,6 +155,16 @@ impl Client {
             http,
             url: format!("{url}/graphql"),
             token: None,
+            takes_kept: false,
+        }
+    }
+
+    /// One that takes what was true a moment ago, as pages do. The others ask for what is so now, also where a test has just
+    /// changed it by hand or through another process.
+    pub fn like_a_page(&self) -> Self {
+        Self {
+            takes_kept: true,
+            ..self.clone()
         }
     }
 
@@ -193,9 +207,14 @@ impl Client {
             .http
             .post(&self.url)
             .json(&json!({ "query": document, "variables": variables }));
-        match &self.token {
+        let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
+        };
+        if self.takes_kept {
+            request
+        } else {
+            request.header(CACHE_CONTROL, "no-cache")
         }
     }
 

@@ -3,6 +3,7 @@
 mod any;
 mod browsers;
 mod documents;
+mod freshness;
 mod playground;
 mod protection;
 mod raw;

@@ -2,6 +2,7 @@
 //! the way.
 
 mod log;
+mod maps;
 mod overlap;
 mod processes;
 mod watches;
@@ -126,8 +127,11 @@ async fn logged(rows: &DatabaseConnection) -> Vec<(i64, Vec<(String, String)>)> 
     sets.iter()
         .map(|row| {
             let changes: String = row.try_get("", "changes").unwrap();
-            let changes: Vec<[Option<String>; 6]> = serde_json::from_str(&changes).unwrap();
-            let became = |[id, _, to, ..]: [Option<String>; 6]| (id.unwrap(), to.unwrap());
+            let changes: Vec<Vec<Option<String>>> = serde_json::from_str(&changes).unwrap();
+            let became = |change: Vec<Option<String>>| {
+                let field = |n: usize| change[n].clone().unwrap();
+                (field(0), field(2))
+            };
             let version = row.try_get("", "version").unwrap();
             (version, changes.into_iter().map(became).collect())
         })

@@ -2,6 +2,7 @@
 //! fails.
 
 mod apart;
+mod attribution;
 mod erasure;
 mod fields;
 mod keys;

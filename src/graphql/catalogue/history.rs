@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::ticket::TicketStatus;
 use crate::{
-    auth::Caller,
+    auth::{Account, ApiKey, Caller},
     catalogue,
     changes::{
         self, Actor, Cause, Whose,
@@ -46,9 +46,9 @@ pub enum TicketChangeCause {
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "Actor")]
 pub enum TicketChangeActor {
-    /// Whose order or hold it is, or staff on their behalf.
+    /// Whose order or hold it is.
     Customer,
-    /// The event's organizer.
+    /// The event's organizer, also in a customer's name.
     Organizer,
     /// The server, unasked.
     System,
@@ -69,10 +69,24 @@ pub struct TicketChange {
     cause: TicketChangeCause,
     /// By whom.
     actor: TicketChangeActor,
+    /// Which of the organizer's people or machines it was, if it was one of them.
+    staff: Option<StaffAccount>,
     /// The id of the order that it is about, if it is about one.
     order_id: Option<ID>,
     /// The id of the hold that it is about, if it is about one.
     hold_id: Option<ID>,
+}
+
+/// A person or a machine who acts for an organizer.
+#[derive(SimpleObject)]
+pub struct StaffAccount {
+    /// The issuer (`iss`) of their tokens. A machine's is `rowlock:api-key`, and whoever runs the command line is
+    /// `rowlock:operator`.
+    issuer: String,
+    /// The subject (`sub`) of their tokens.
+    subject: String,
+    /// The id of the machine's key, if it was a machine.
+    api_key_id: Option<ID>,
 }
 
 /// None for everybody but the event's own organizer.
@@ -102,6 +116,17 @@ pub async fn history_of(
     }))
 }
 
+impl From<Account> for StaffAccount {
+    fn from(account: Account) -> Self {
+        let key = ApiKey::id_of(&account);
+        Self {
+            api_key_id: key.map(|id| GlobalId::ApiKey(id).encode()),
+            issuer: account.issuer,
+            subject: account.subject,
+        }
+    }
+}
+
 impl TicketChange {
     fn of(event_id: EventId, entry: Entry) -> Self {
         let changes::Change {
@@ -122,7 +147,8 @@ impl TicketChange {
             from: from.into(),
             to: to.into(),
             cause: cause.into(),
-            actor: cause.actor().into(),
+            actor: entry.change.actor().into(),
+            staff: entry.staff.map(StaffAccount::from),
             order_id,
             hold_id,
         }

@@ -232,7 +232,9 @@ async fn add_seats(ctx: &Context<'_>, input: AddSeatsInput) -> Result<AddSeatsPa
     let answer = match ticket_type_id(&input.ticket_type_id) {
         Some(key) => {
             permit(ctx, &grant, key.0).await?;
-            catalogue::add_seats(&domain(ctx).store, &grant, key, rows).await?
+            let answer = catalogue::add_seats(&domain(ctx).store, &grant, key, rows).await;
+            domain(ctx).seat_maps.forget(key.0);
+            answer?
         }
         None => Err(vec![Refusal::unknown_ticket_type(
             AddSeatsCode::UnknownTicketType,
@@ -252,7 +254,9 @@ async fn set_capacity(ctx: &Context<'_>, input: SetCapacityInput) -> Result<SetC
         Some(key) => {
             let store = &domain(ctx).store;
             permit(ctx, &grant, key.0).await?;
-            catalogue::set_capacity(store, &grant, key, input.capacity).await?
+            let answer = catalogue::set_capacity(store, &grant, key, input.capacity).await;
+            domain(ctx).seat_maps.forget(key.0);
+            answer?
         }
         None => Err(vec![Refusal::unknown_ticket_type(
             SetCapacityCode::UnknownTicketType,
@@ -283,8 +287,9 @@ async fn remove_tickets(
         })
         .collect();
     permit(ctx, &grant, event).await?;
-    let answer = catalogue::remove_tickets(&domain(ctx).store, &grant, event, tickets).await?;
-    payload_of_removal(ctx, Some(event), answer).await
+    let answer = catalogue::remove_tickets(&domain(ctx).store, &grant, event, tickets).await;
+    domain(ctx).seat_maps.forget(event);
+    payload_of_removal(ctx, Some(event), answer?).await
 }
 
 async fn payload_of_removal(

@@ -44,6 +44,20 @@ impl Reason {
     }
 }
 
+impl Code {
+    /// As the API has it: `ALREADY_SOLD`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        name
+    }
+}
+
 /// What a payload is made of: the result or the reasons, as the mutation shows them.
 ///
 /// # Errors

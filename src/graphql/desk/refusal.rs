@@ -366,23 +366,43 @@ pub fn instant(time: chrono::DateTime<chrono::Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
+impl SaleFault {
+    pub fn code(self) -> Fault {
+        match self {
+            Self::Overloaded => Fault::Overloaded,
+            Self::Unavailable => Fault::Unavailable,
+            Self::OutcomeUnknown => Fault::OutcomeUnknown,
+            Self::Internal => Fault::Internal,
+        }
+    }
+}
+
 /// A command without an outcome.
 impl From<SaleFault> for Error {
     fn from(fault: SaleFault) -> Self {
-        match fault {
-            SaleFault::Overloaded => retry(
-                Fault::Overloaded
-                    .error("too many are buying at this moment; nothing happened, try again"),
+        let (message, may_be_tried_again) = match fault {
+            SaleFault::Overloaded => (
+                "too many are buying at this moment; nothing happened, try again",
+                true,
             ),
-            SaleFault::Unavailable => retry(
-                Fault::Unavailable
-                    .error("the database is out of reach; nothing happened, try again"),
+            SaleFault::Unavailable => (
+                "the database is out of reach; nothing happened, try again",
+                true,
             ),
-            SaleFault::OutcomeUnknown => retry(Fault::OutcomeUnknown.error(
+            SaleFault::OutcomeUnknown => (
                 "it may have happened; send the same input with the same idempotency key to find out",
-            )),
-            SaleFault::Internal => Fault::Internal
-                .error("it could not be written; nothing happened, and the fault is logged"),
+                true,
+            ),
+            SaleFault::Internal => (
+                "it could not be written; nothing happened, and the fault is logged",
+                false,
+            ),
+        };
+        let error = fault.code().error(message);
+        if may_be_tried_again {
+            retry(error)
+        } else {
+            error
         }
     }
 }

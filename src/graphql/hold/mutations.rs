@@ -166,7 +166,7 @@ async fn hold_tickets(ctx: &Context<'_>, input: HoldTicketsInput) -> Result<Hold
     let named = fields.tickets.clone();
     let asked = Asked {
         account,
-        is_by_staff: buyer.is_named(),
+        staff: buyer.staff(),
         event_id,
         key: &input.idempotency_key,
         action: Action::Hold { want },
@@ -191,7 +191,7 @@ async fn extend_hold(
     };
     let asked = Asked {
         account,
-        is_by_staff: buyer.is_named(),
+        staff: buyer.staff(),
         event_id,
         key: &input.idempotency_key,
         action: Action::ExtendHold { hold_id },
@@ -223,7 +223,7 @@ async fn release_hold(
     let named = tickets.clone().unwrap_or_default();
     let asked = Asked {
         account,
-        is_by_staff: buyer.is_named(),
+        staff: buyer.staff(),
         event_id,
         key: &input.idempotency_key,
         action: Action::ReleaseHold { hold_id, tickets },
@@ -246,7 +246,7 @@ async fn purchase_hold(
     };
     let asked = Asked {
         account,
-        is_by_staff: buyer.is_named(),
+        staff: buyer.staff(),
         event_id,
         key: &input.idempotency_key,
         action: Action::PurchaseHold {

@@ -1,5 +1,7 @@
 //! All tickets of an event at once, to follow their changes from.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object, Result};
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
@@ -8,7 +10,7 @@ use super::visible_event;
 use crate::{
     changes::seat_map::{self, seat_map},
     entity::ticket::Status,
-    graphql::{deadline::read, domain, global_id::GlobalId},
+    graphql::{deadline::read, domain, engine::Freshness, global_id::GlobalId},
     ids::EventId,
 };
 
@@ -20,8 +22,9 @@ pub struct SeatMapQuery;
 
 #[Object]
 impl SeatMapQuery {
-    /// All tickets of an event with their status, as they are at a version that `ticketsChanged` goes on from. Null when there
-    /// is no such event, or it is another organizer's draft.
+    /// All tickets of an event with their status, as they are at a version that `ticketsChanged` goes on from: the last one a moment
+    /// ago, or with the header `Cache-Control: no-cache` the last one now. Null when there is no such event, or it is another
+    /// organizer's draft.
     async fn seat_map(
         &self,
         ctx: &Context<'_>,
@@ -36,13 +39,22 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<SeatMap>> {
     let Some(event_id) = visible_event(ctx, id).await? else {
         return Ok(None);
     };
-    let map = read(ctx, seat_map(&domain(ctx).store, event_id)).await?;
-    Ok(Some(SeatMap { event_id, map }))
+    let domain = domain(ctx);
+    let map = match ctx.data_unchecked() {
+        Freshness::Now => read(ctx, seat_map(&domain.store, event_id))
+            .await
+            .map(Arc::new),
+        Freshness::OfAMoment => read(ctx, domain.seat_maps.of(event_id)).await,
+    };
+    Ok(Some(SeatMap {
+        event_id,
+        map: map?,
+    }))
 }
 
 struct SeatMap {
     event_id: EventId,
-    map: seat_map::SeatMap,
+    map: Arc<seat_map::SeatMap>,
 }
 
 /// All tickets of an event at one version, in one order. `ticketIds` and `statuses` belong together, place by place. Who has

@@ -97,8 +97,8 @@ async fn cancel_order(
     let named = items.clone().unwrap_or_default();
     let asked = Asked {
         account,
-        // Who cancels as staff has a key of their own.
-        is_by_staff: false,
+        // Who cancels as staff asks in their own name.
+        staff: None,
         event_id,
         key: &input.idempotency_key,
         action: Action::CancelOrder {

@@ -20,9 +20,10 @@ use tracing::Instrument;
 use crate::{
     auth::Caller,
     by_itself::by_itself,
-    graphql::{Answer, fault::Code},
+    graphql::{Answer, Freshness, fault::Code},
     http::{
-        App, answer,
+        App,
+        answer::{self, Refusal},
         params::Params,
         rates::Who,
         ready::Unready,
@@ -119,6 +120,9 @@ async fn begin(begun: Begun, id: &RequestId) -> BoxStream<'static, Told> {
     let ready = match app.prepare(request, caller, who, Some(id)).await {
         Ok((ready, _)) => ready,
         Err(Unready::Refused(refused, _)) => return only(Told::Error(refused.errors_json())),
+        Err(Unready::Overloaded(full, _)) => {
+            return only(Told::Error(Refusal::from(full).errors(Some(id))));
+        }
         Err(Unready::Limited(limited)) => {
             return only(Told::Error(limited.refusal().errors(Some(id))));
         }
@@ -130,7 +134,9 @@ async fn begin(begun: Begun, id: &RequestId) -> BoxStream<'static, Told> {
         }
         OperationType::Query | OperationType::Mutation => {
             answering.set();
-            let answer = by_itself(async move { app.engine.execute(ready).await }).await;
+            let answer =
+                by_itself(async move { app.engine.execute(ready, Freshness::OfAMoment).await })
+                    .await;
             only(told(&answer)).chain(complete()).boxed()
         }
     }

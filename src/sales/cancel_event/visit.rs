@@ -305,6 +305,7 @@ async fn append(tx: &Transaction, span: Span) -> Result<(), Failure> {
             to: ticket::Status::Available,
             cause: Cause::EventCancellation,
             whose: row.order_id.map_or(of_hold, Whose::Order),
+            staff: row.staff_id,
         };
         journal.record(span.event_id, row.ticket_type_id, change);
     }

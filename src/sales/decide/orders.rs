@@ -89,7 +89,7 @@ pub(super) fn place(
             event_id,
             id: minted.order_id,
             customer_id: request.customer_id,
-            placed_by: request.customer_id,
+            placed_by: request.by(),
             status: order::Status::Confirmed,
             total_minor,
             currency: currency.to_owned(),
@@ -180,7 +180,7 @@ pub(super) fn cancel(
             id: item.id,
             ticket_id: item.ticket_id,
             at: world.facts.now,
-            by: request.customer_id,
+            by: request.by(),
             reason: reason.map(str::to_owned),
         };
         item.status = order_item::Status::Cancelled;

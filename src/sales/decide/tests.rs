@@ -157,6 +157,7 @@ fn decide_with_changes(
         .map(|(customer_id, command)| Request {
             command,
             customer_id: *customer_id,
+            staff_id: None,
         })
         .collect();
     decide(facts, &requests, &minted)

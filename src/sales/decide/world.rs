@@ -17,6 +17,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub tickets: HashMap<(EventId, TicketId), TicketState>,
+    /// Of those tickets, whom of staff it was that changed them, where it was not the customer.
+    pub staff: HashMap<(EventId, TicketId), CustomerId>,
     /// New orders with their items.
     pub placed: Vec<PlacedOrder>,
     pub cancelled_items: Vec<CancelledItem>,
@@ -250,12 +252,12 @@ impl<'f> World<'f> {
             }
             Verdict::Held(held, released) => {
                 let hold_id = held.hold.id;
-                self.hold_tickets(&held, &released);
+                self.hold_tickets(request, &held, &released);
                 (Bound::Hold(hold_id), Done::Hold(held))
             }
             Verdict::Cancelled(placed, items) => {
                 let order_id = placed.order.id;
-                self.cancel(&placed, items);
+                self.cancel(request, &placed, items);
                 (Bound::Order(order_id), Done::Order(placed))
             }
         };
@@ -266,9 +268,7 @@ impl<'f> World<'f> {
     fn place(&mut self, request: &Request<'_>, placed: &PlacedOrder, hold: Option<hold::Model>) {
         let event_id = placed.order.event_id;
         for item in &placed.items {
-            self.changes
-                .tickets
-                .insert((event_id, item.ticket_id), TicketState::Sold);
+            self.set(request, item.ticket_id, TicketState::Sold);
         }
         let len = i64::try_from(placed.items.len()).unwrap_or(i64::MAX);
         *self
@@ -281,23 +281,22 @@ impl<'f> World<'f> {
         self.changes.placed.push(placed.clone());
     }
 
-    fn hold_tickets(&mut self, held: &HeldTickets, released: &[TicketId]) {
+    fn hold_tickets(&mut self, request: &Request<'_>, held: &HeldTickets, released: &[TicketId]) {
         let hold = &held.hold;
         let state = TicketState::Held {
             hold_id: hold.id,
             until: hold.held_until,
         };
-        let tickets = &mut self.changes.tickets;
-        tickets.extend(held.tickets.iter().map(|id| ((hold.event_id, *id), state)));
-        tickets.extend(
-            released
-                .iter()
-                .map(|id| ((hold.event_id, *id), TicketState::Available)),
-        );
+        for id in &held.tickets {
+            self.set(request, *id, state);
+        }
+        for id in released {
+            self.set(request, *id, TicketState::Available);
+        }
         self.holds.insert((hold.event_id, hold.id), hold.clone());
     }
 
-    fn cancel(&mut self, placed: &PlacedOrder, items: Vec<CancelledItem>) {
+    fn cancel(&mut self, request: &Request<'_>, placed: &PlacedOrder, items: Vec<CancelledItem>) {
         let (event_id, order_id) = (placed.order.event_id, placed.order.id);
         let len = i64::try_from(items.len()).unwrap_or(i64::MAX);
         *self
@@ -307,9 +306,7 @@ impl<'f> World<'f> {
         for item in &items {
             // A ticket that a hand at the console has given another status keeps it.
             if self.state((event_id, item.ticket_id)) == State::Sold {
-                self.changes
-                    .tickets
-                    .insert((event_id, item.ticket_id), TicketState::Available);
+                self.set(request, item.ticket_id, TicketState::Available);
             }
         }
         // Who cancels what is cancelled changes nothing: an order ends once.
@@ -318,6 +315,15 @@ impl<'f> World<'f> {
         }
         self.changes.cancelled_items.extend(items);
         self.orders.insert((event_id, order_id), placed.clone());
+    }
+
+    fn set(&mut self, request: &Request<'_>, ticket_id: TicketId, state: TicketState) {
+        let key = (request.command.event_id, ticket_id);
+        self.changes.tickets.insert(key, state);
+        match request.staff() {
+            Some(id) => self.changes.staff.insert(key, id),
+            None => self.changes.staff.remove(&key),
+        };
     }
 
     fn bind(&mut self, request: &Request<'_>, bound: Bound) {

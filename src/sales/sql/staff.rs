@@ -246,7 +246,7 @@ pub fn tickets_to_end(backend: DbBackend, span: Span) -> Statement {
             "SELECT id, ticket_type_id, status, hold_id, (
                  SELECT order_id FROM order_items AS item
                  WHERE item.event_id = tickets.event_id AND item.ticket_id = tickets.id AND item.status = 'ACTIVE' LIMIT 1
-             ) AS order_id
+             ) AS order_id, (SELECT cancelled_by FROM events WHERE id = tickets.event_id) AS staff_id
              FROM tickets
              WHERE event_id = $1 AND id > $2 AND id <= $3 AND NOT ({TICKETS_LEFT_ALONE}) AND {shown}"
         ),
@@ -261,6 +261,8 @@ pub struct EndingRow {
     pub status: ticket::Status,
     pub hold_id: Option<HoldId>,
     pub order_id: Option<OrderId>,
+    /// Who has cancelled the event.
+    pub staff_id: Option<CustomerId>,
 }
 
 const TICKETS_LEFT_ALONE: &str = "status IN ('AVAILABLE', 'BLOCKED')";

@@ -453,13 +453,15 @@ impl Desk {
             .unwrap();
         let limits = Limits {
             queue_len_max: 100,
+            queue_wait_max: Duration::from_secs(1),
             batch_len_max: 100,
             waiting_len_max: 100,
             waiting_lanes: 2,
             deadline: std::time::Duration::from_secs(20),
+            slow: None,
         };
         Self {
-            sales: Sales::open(store.clone(), limits).unwrap(),
+            sales: Sales::open(store.clone(), limits, &Arc::default()).unwrap(),
             store,
             event_id: ticket_type.event_id,
             ticket_type_id: ticket_type.id,

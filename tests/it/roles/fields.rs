@@ -19,7 +19,8 @@ const TABLE: &str = "
     EventAvailability: ticketTypes
     TicketTypeAvailability: id availability
     SeatMap: version layout ticketIds statuses
-    TicketChange: version at from to cause actor orderId holdId
+    TicketChange: version at from to cause actor staff orderId holdId
+    StaffAccount: issuer subject apiKeyId
     Node: id
     Event: id slug name description venue currency timeZone startsAt salesOpenAt salesCloseAt ticketsPerOrderMax \
         holdSeconds holdSecondsMax heldPerCustomerMax ticketsPerCustomerMax cancellableUntil status cancellation isOnSale \

@@ -1,0 +1,82 @@
+//! More buyers than the desk can serve in time: who would wait too long is turned away at once, and told when to come back.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::harness::{
+    Database, Server,
+    client::{Answer, PURCHASE_TICKET},
+    rows, seed,
+};
+
+/// Who is there before: more than a desk that sells one by one has done within its ten milliseconds.
+const CROWD: usize = 300;
+const NEWCOMERS: usize = 50;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_wait_too_long_is_turned_away_before_anything_happens() {
+    let database = Database::postgres().await;
+    let server = Server::builder(&database)
+        .env("ROWLOCK_BATCH_LEN", "1")
+        .env("ROWLOCK_QUEUE_WAIT_MS", "10")
+        .start()
+        .await;
+    let event = seed::seats(&server.client(), CROWD + NEWCOMERS).await;
+    let purchase = |n: usize| {
+        let client = server.client().customer(&format!("customer {n}"));
+        let input = json!({ "ticketId": event.tickets[n].id, "idempotencyKey": "k" });
+        async move {
+            (
+                n,
+                client
+                    .send(PURCHASE_TICKET, json!({ "input": input }))
+                    .await,
+            )
+        }
+    };
+    let is_turned_away = |answer: &Answer| answer.fault() == Some("OVERLOADED");
+
+    let mut crowd: JoinSet<_> = (0..CROWD).map(&purchase).collect();
+    // The desk is at work, and knows how fast it is.
+    let mut answers = Vec::new();
+    while answers.len() < 20 {
+        answers.push(crowd.join_next().await.unwrap().unwrap());
+    }
+    let newcomers: JoinSet<_> = (CROWD..CROWD + NEWCOMERS).map(&purchase).collect();
+    let newcomers = newcomers.join_all().await;
+    let refused: Vec<_> = newcomers
+        .iter()
+        .filter(|(_, answer)| is_turned_away(answer))
+        .collect();
+    assert!(!refused.is_empty(), "everybody was served");
+    for (_, answer) in &refused {
+        assert_eq!(answer.status, 503);
+        let secs: u64 = answer.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((1..=30).contains(&secs), "{secs}");
+        assert_eq!(answer.errors[0]["extensions"]["retryAfter"], json!(secs));
+    }
+    answers.extend(crowd.join_all().await);
+    answers.extend(newcomers);
+
+    // Whoever was turned away has nothing, and gets it once there is time.
+    let (turned_away, served): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .partition(|(_, answer)| is_turned_away(answer));
+    let rows = database.look().await;
+    assert_eq!(rows::orders_len(&rows).await, served.len() as u64);
+    for (n, _) in turned_away {
+        let (_, answer) = purchase(n).await;
+        assert_eq!(
+            answer.data["purchaseTicket"]["order"]["status"],
+            "CONFIRMED"
+        );
+    }
+    let len = (CROWD + NEWCOMERS) as u64;
+    assert_eq!(rows::orders_len(&rows).await, len);
+    rows.close().await.unwrap();
+    rows::assert_clean(&database).await;
+}
