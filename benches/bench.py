@@ -18,6 +18,7 @@ import sys
 
 from contestants import BASELINE, CONTESTANTS, PAIRS
 from flat import ANY, BASE, FLAT, WHOLE, tenths
+from live import LIVE
 from single import NO_OP_QUERY, REQUESTS, is_wrk_missing
 
 
@@ -25,9 +26,10 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each contestant (default 3)")
     parser.add_argument("--seconds", type=int, default=8, help="of each run (default 8)")
-    parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000); --flat has its own")
+    parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000); --flat and --live have their own")
     parser.add_argument("--only", default="", help="only contestants whose name contains one of these, with semicolons between")
     parser.add_argument("--flat", action="store_true", help="instead: whether a sale costs the same wherever it happens")
+    parser.add_argument("--live", action="store_true", help="instead: how soon ten thousand subscribers are told of a change")
     parser.add_argument("--json", metavar="FILE", help="write every run's numbers to this file")
     return parser.parse_args()
 
@@ -101,6 +103,16 @@ def print_flat(results):
         print("\n" + table("purchases/s", "the last tenth, the slowest one … × the first", rows))
 
 
+def print_live(results):
+    head = ["", "KiB of a subscriber", "sales/s", "told by the last: p50 ms", "p99 ms", "max ms", "of all: p50 ms", "p99 ms"]
+    head += ["CPU µs of the server a message"]
+    print(f"| {' | '.join(head)} |\n" + "|---" * len(head) + "|")
+    for name, runs in results.items():
+        keys = [("kib_each", 1), ("rate", 0), ("last_p50", 0), ("last_p99", 0), ("last_max", 0), ("each_p50", 0), ("each_p99", 0)]
+        keys += [("message_cpu_us", 1)]
+        print(f"| {' | '.join([name, *(cell(runs, key, digits) for key, digits in keys)])} |")
+
+
 def machine():
     with open("/proc/cpuinfo") as cpuinfo:
         models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
@@ -124,7 +136,7 @@ def run_rounds(contestants, options):
 
 
 def wanted(options):
-    contestants = FLAT if options.flat else CONTESTANTS | REQUESTS
+    contestants = FLAT if options.flat else LIVE if options.live else CONTESTANTS | REQUESTS
     parts = [part.strip() for part in options.only.split(";") if part.strip()]
     chosen = {name: run for name, run in contestants.items() if not parts or any(part in name for part in parts)}
     if not chosen:
@@ -142,6 +154,8 @@ def main():
     print(f"\n{machine()}; {options.rounds} rounds of {options.seconds} s\n")
     if options.flat:
         print_flat(results)
+    elif options.live:
+        print_live(results)
     else:
         print_results(results)
 

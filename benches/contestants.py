@@ -72,7 +72,7 @@ def rowlock(pattern="sell-through", buyers=64, database=Postgres, serve=(), rush
     return run
 
 
-def rush_run(rows, servers, *arguments, count="sold", events=("bench",)):
+def rush_run(rows, servers, *arguments, count="sold", events=("bench",), stop=True):
     """Lets rush loose on the servers, stops them, and has everything audited; gives the figures."""
     command = [ROWLOCK, "rush", "--json", *arguments]
     for server in servers:
@@ -88,8 +88,9 @@ def rush_run(rows, servers, *arguments, count="sold", events=("bench",)):
         raise SystemExit(f"bench: rush ended with {ended.returncode}: {ended.stdout}")
     result = json.loads(ended.stdout)
     memory_mib = max(server.resident_mib() for server in servers)
-    for server in servers:
-        server.stop()
+    if stop:
+        for server in servers:
+            server.stop()
     audit(rows)
     # Of the sale alone: before it rush reads the tickets, after it every order.
     load_began = unix_time(result["startedAt"])
@@ -103,6 +104,8 @@ def rush_run(rows, servers, *arguments, count="sold", events=("bench",)):
         "server_cpu_us": cpu.used(server_pids, load_began, load_ended) / done * 1e6,
         "memory_mib": memory_mib,
         "sold": result["sold"],
+        "began": load_began,
+        "watch": result["watch"],
         "sold_by_second": [point["sold"] for point in result["curve"]],
         "note": "",
     }

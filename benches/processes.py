@@ -1,5 +1,6 @@
 """Server processes, and what processes cost: CPU time and memory, read from Linux's /proc."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -45,13 +46,64 @@ class Server:
 
     def resident_mib(self):
         """The most memory that the process ever had."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+        return memory_kib(self.process.pid, "VmHWM") / 1024
 
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout=START_SECS_MAX)
+
+
+def memory_kib(pid, what):
+    """Of a process, by the name that /proc has for it."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"{what}:\s+(\d+) kB", status).group(1))
+
+
+class Meter:
+    """Looks at something every now and then, so that it can be asked afterwards how it was."""
+
+    def __init__(self):
+        self.samples = []
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+
+    def look(self):
+        while True:
+            self.sample()
+            if self.ending.wait(SAMPLE_EVERY_SECS):
+                return
+
+    def sample(self):
+        self.samples.append((time.time(), self.now()))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+
+
+class MemoryMeter(Meter):
+    """What a process has in memory, in KiB, as long as it runs."""
+
+    def __init__(self, pid):
+        super().__init__()
+        self.pid = pid
+
+    def now(self):
+        return memory_kib(self.pid, "VmRSS")
+
+    def sample(self):
+        # One that has ended has none.
+        with contextlib.suppress(OSError, AttributeError):
+            super().sample()
+
+    def at(self, moment):
+        """The last look before a time of the clock."""
+        return [kib for looked, kib in self.samples if looked <= moment][-1]
 
 
 def cpu_secs(roots):
@@ -77,29 +129,19 @@ def cpu_secs(roots):
     return {pid: used / os.sysconf("SC_CLK_TCK") for pid, used in totals.items()}
 
 
-class CpuMeter:
-    """Looks every now and then at what processes have used, so that it can be asked afterwards for any stretch of time."""
+class CpuMeter(Meter):
+    """What processes have used, for any stretch of time."""
 
     def __init__(self, *pids):
+        super().__init__()
         self.pids = pids
-        self.samples = []
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self.look, daemon=True)
 
-    def look(self):
-        while True:
-            self.samples.append((time.time(), cpu_secs(self.pids)))
-            if self.ending.wait(SAMPLE_EVERY_SECS):
-                return
+    def now(self):
+        return cpu_secs(self.pids)
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        self.thread.join()
-        self.samples.append((time.time(), cpu_secs(self.pids)))
+    def __exit__(self, *failure):
+        super().__exit__(*failure)
+        self.sample()
 
     def used(self, pids, began, ended):
         """CPU seconds of these processes between two times of the clock."""

@@ -17,6 +17,7 @@ mod record;
 mod report;
 mod run;
 mod wants;
+mod watch;
 
 use std::{io::Write, sync::Arc};
 
@@ -27,6 +28,7 @@ use self::{
     event::Event,
     progress::Progress,
     run::{Pace, Run, Setting},
+    watch::Watch,
 };
 pub use self::{
     options::{Options, Pattern},
@@ -94,6 +96,15 @@ pub enum RushError {
         "only {connected} of {buyers} connections could be opened; ask for fewer --buyers, or see what limits them"
     )]
     TooFewConnections { connected: usize, buyers: usize },
+    #[error(
+        "only {watching} of {watchers} watchers were told of the seats: {reason}; ask for fewer --watchers, or see what \
+         limits them"
+    )]
+    NotWatching {
+        watching: usize,
+        watchers: usize,
+        reason: String,
+    },
     #[error(transparent)]
     Key(#[from] KeyError),
 }
@@ -122,12 +133,17 @@ async fn rehearse_shown(
     progress: &mut Progress,
 ) -> Result<Report, RushError> {
     let buyers = usize::try_from(options.buyers).unwrap_or(usize::MAX);
-    allow_files(u64::from(options.buyers) + FILES_BESIDE);
+    let watchers = u64::from(options.watchers.unwrap_or_default());
+    allow_files(u64::from(options.buyers) + watchers + FILES_BESIDE);
     let run = Arc::new(prepare(options, tokens, progress).await?);
+    let watch = match options.watch {
+        true => Some(Watch::begin(&run, options.watchers, progress).await?),
+        false => None,
+    };
     progress.say(&format!("{buyers} buyers come in"));
     let gathered = run::gather(&run, buyers).await?;
     let started_at = chrono::Utc::now();
-    let ran = run::drive(&run, gathered, progress).await;
+    let ran = run::drive(&run, gathered, watch.as_ref(), progress).await;
     progress.say("asking again for answers that were lost");
     let settled = audit::settle(&run).await;
     progress.say("reading back what was sold");
@@ -140,6 +156,13 @@ async fn rehearse_shown(
     {
         run.add_problem(sentence);
     }
+    let watched = match watch {
+        Some(watch) => {
+            progress.say("comparing what was pushed with what there is");
+            Some(watch.end(database, &mut findings).await)
+        }
+        None => None,
+    };
     findings.judge();
     let per_purchase = options.tickets_per_purchase;
     Ok(Report::new(
@@ -149,6 +172,7 @@ async fn rehearse_shown(
         buyers,
         per_purchase,
         findings,
+        watched,
     ))
 }
 

@@ -1,6 +1,9 @@
 //! The end of an event's log, as it is kept in memory: bounded, and without a gap.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use super::ChangeSet;
 use crate::{entity::ticket::Status, ids::TicketId};
@@ -10,6 +13,10 @@ const CHANGES_KEPT_MAX: usize = 20_000;
 
 /// A message has no more changes, unless one set alone has.
 const CHANGES_TOLD_MAX: usize = 2_000;
+
+/// Versions from which somebody was led to the end, of which that is remembered for others: thousands are told at the same
+/// time, and most of them knew one of few versions.
+const TOLD_MAX: usize = 64;
 
 /// What leads from one version of an event's tickets to a later one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +36,8 @@ pub(super) struct TooOld;
 pub(super) struct Kept {
     sets: VecDeque<ChangeSet>,
     changes_len: usize,
+    /// What was told since the last set came.
+    told: Vec<Arc<Delta>>,
 }
 
 impl Delta {
@@ -44,12 +53,28 @@ impl Kept {
             // What was between the two is forgotten.
             *self = Self::default();
         }
+        self.told.clear();
         self.changes_len += set.changes.len();
         self.sets.push_back(set);
         while self.changes_len > CHANGES_KEPT_MAX && self.sets.len() > 1 {
             let first = self.sets.pop_front();
             self.changes_len -= first.map_or(0, |set| set.changes.len());
         }
+    }
+
+    /// As [`Self::after`], once for all who know the same.
+    ///
+    /// # Errors
+    /// When what came after it is not kept any more.
+    pub(super) fn told_after(&mut self, version: i64, end: i64) -> Result<Arc<Delta>, TooOld> {
+        if let Some(told) = self.told.iter().find(|told| told.since == version) {
+            return Ok(Arc::clone(told));
+        }
+        let delta = Arc::new(self.after(version, end)?);
+        if !delta.is_nothing() && self.told.len() < TOLD_MAX {
+            self.told.push(Arc::clone(&delta));
+        }
+        Ok(delta)
     }
 
     /// What leads on from `version`, of a log that ends with `end`.
@@ -145,6 +170,24 @@ mod tests {
         assert_eq!(told(6), (6, 7, vec![(one, Status::Sold)]));
         assert_eq!(told(7), (7, 7, vec![]));
         assert!(matches!(kept.after(3, 7), Err(TooOld)));
+    }
+
+    #[test]
+    fn those_who_know_the_same_are_told_the_same_until_there_is_more() {
+        let ticket = TicketId::mint();
+        let mut kept = Kept::default();
+        kept.push(set(1, &[(ticket, Status::Held)]));
+        let (one, other) = (
+            kept.told_after(0, 1).unwrap(),
+            kept.told_after(0, 1).unwrap(),
+        );
+        assert!(Arc::ptr_eq(&one, &other));
+        assert!(kept.told_after(1, 1).unwrap().is_nothing());
+        kept.push(set(2, &[(ticket, Status::Sold)]));
+        for version in [0, 1] {
+            let told = kept.told_after(version, 2).unwrap();
+            assert_eq!(*told, kept.after(version, 2).unwrap());
+        }
     }
 
     #[test]

@@ -142,11 +142,12 @@ impl Follower {
     ///
     /// # Errors
     /// When what came after it is not kept any more.
-    pub async fn next(&mut self) -> Result<Delta, Unfollowed> {
+    pub async fn next(&mut self) -> Result<Arc<Delta>, Unfollowed> {
         sleep_until(self.next_at).await;
         loop {
             self.last.mark_unchanged();
-            let delta = self.reader.told().kept().after(self.version, self.end())?;
+            let end = self.end();
+            let delta = self.reader.told().kept().told_after(self.version, end)?;
             if !delta.is_nothing() || !self.has_been_told {
                 self.version = delta.version;
                 self.has_been_told = true;

@@ -68,12 +68,19 @@ impl Answer {
         self.response.is_ok()
     }
 
-    /// The engine's response, if it was executed and nobody else has the answer.
+    /// As its text alone, which is a tenth of it: for one that many are told.
+    pub fn written(mut self) -> Self {
+        self.json();
+        self.response.data = Value::Null;
+        self
+    }
+
+    /// The engine's response, if it was executed, is not written yet, and nobody else has the answer.
     ///
     /// # Errors
     /// The answer as it was.
     pub fn of_one(answer: Arc<Self>) -> Result<Response, Arc<Self>> {
-        if !answer.is_executed {
+        if !answer.is_executed || answer.json.get().is_some() {
             return Err(answer);
         }
         Arc::try_unwrap(answer).map(|answer| answer.response)

@@ -87,6 +87,7 @@ struct Operation {
 }
 
 /// What is known of a request that may be executed.
+#[derive(Clone)]
 pub struct Prepared {
     pub shape: Arc<Shape>,
     pub weighed: Weighed,
@@ -116,6 +117,11 @@ impl Prepared {
     /// The operation, to be told from others.
     pub fn same(&self) -> Same {
         Same(Arc::clone(&self.operation))
+    }
+
+    /// Whether it selects the same whatever its variables are.
+    pub fn is_of_one_shape(&self) -> bool {
+        self.operation.shape.is_some()
     }
 
     /// How often it tries to buy or to hold tickets.

@@ -1,6 +1,9 @@
 //! The one way from a request to its answer, whatever transport it came by: what is checked here is checked everywhere.
 
+mod telling;
+
 use std::{
+    future::ready,
     panic::{AssertUnwindSafe, resume_unwind},
     pin::pin,
     sync::Arc,
@@ -12,6 +15,7 @@ use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::Instrument;
 
+use self::telling::{Messages, Teller};
 use super::{
     Domain, Loaders,
     answer::Answer,
@@ -19,6 +23,7 @@ use super::{
     deadline::Deadline,
     documents::{Documents, Prepared, Same},
     kept::Kept,
+    live::Relay,
     schema::Schema,
     types::Types,
 };
@@ -44,6 +49,8 @@ struct Executor {
     schema: Schema,
     documents: Documents,
     types: Arc<Types>,
+    /// What many are told.
+    messages: Messages,
 }
 
 /// How new an answer must be.
@@ -87,6 +94,7 @@ impl Engine {
             documents: Documents::new(limits, types.clone()),
             types,
             schema,
+            messages: Messages::default(),
         };
         Self {
             executor: Arc::new(executor),
@@ -185,11 +193,23 @@ impl Ready {
     /// executed.
     ///
     /// It is executed by a task of its own, one answer ahead: whoever does not take what they are told must not keep what an
-    /// execution has, such as a connection to the database.
+    /// execution has, such as a connection to the database. What is told to many, see [`Relay`], is executed where it is told.
     pub fn subscribe(self) -> impl Stream<Item = Arc<Answer>> + Send + 'static {
+        let relay = Relay::default();
+        let teller = Teller::of(&self.execution);
+        let own = self.execution.subscribe_by_itself(relay.clone());
+        let of_many = stream::once(async move { relay.take() })
+            .filter_map(ready)
+            .flat_map(move |following| teller.clone().tell(following));
+        own.chain(of_many)
+    }
+}
+
+impl Execution {
+    fn subscribe_by_itself(self, relay: Relay) -> impl Stream<Item = Arc<Answer>> + Send + 'static {
         let (telling, told) = mpsc::channel(1);
         let answering = async move {
-            let mut answers = pin!(self.execution.subscribe());
+            let mut answers = pin!(self.subscribe(relay));
             while let Some(answer) = answers.next().await {
                 if telling.send(Arc::new(answer)).await.is_err() {
                     break;
@@ -206,9 +226,7 @@ impl Ready {
             Some((answer, (answering, told)))
         })
     }
-}
 
-impl Execution {
     /// What it asks, if anybody may and it changes nothing.
     fn question(&self) -> Option<Question> {
         let is_for_anybody = self.prepared.kind() == OperationType::Query
@@ -243,8 +261,9 @@ impl Execution {
         finish.answer(executor.schema.execute(request).await)
     }
 
-    fn subscribe(self) -> impl Stream<Item = Answer> + Send + 'static {
+    fn subscribe(self, relay: Relay) -> impl Stream<Item = Answer> + Send + 'static {
         let (request, executor, finish) = self.begin();
+        let request = request.data(relay);
         let mut is_first = true;
         executor
             .schema

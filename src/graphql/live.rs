@@ -2,10 +2,12 @@
 
 mod availability;
 mod changes;
+mod relay;
 mod seat_map;
 
 use async_graphql::{Context, Error, ID, MergedSubscription, Result};
 
+pub use self::relay::{Following, Relay, Told};
 pub use self::seat_map::{SEAT_MAP_COST, SeatMapQuery};
 use super::{
     caller,

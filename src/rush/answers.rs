@@ -271,7 +271,7 @@ struct UserError<'a> {
 }
 
 #[derive(Deserialize)]
-struct TopError<'a> {
+pub struct TopError<'a> {
     #[serde(borrow, default)]
     extensions: Option<Extensions<'a>>,
 }
@@ -331,7 +331,8 @@ pub fn looked(reply: Result<Reply, Trouble>) -> Told {
     }
 }
 
-fn fault_of(errors: Option<&[TopError<'_>]>) -> Option<Fault> {
+/// By the first of an answer's errors, if it has any.
+pub fn fault_of(errors: Option<&[TopError<'_>]>) -> Option<Fault> {
     let error = errors?.first()?;
     let code = error
         .extensions

@@ -146,9 +146,7 @@ impl Buyer {
     fn conclude(&mut self, told: Told, body: Bytes, want: Want) -> End {
         let fault = match told {
             Told::Order { id, items } => {
-                let mut recorder = self.run.recorder();
-                recorder.counts.tickets_sold += items.len() as u64;
-                recorder.sales.push(Sale {
+                self.run.recorder().sold(Sale {
                     customer: self.customer,
                     order: id,
                     items,

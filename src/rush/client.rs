@@ -3,6 +3,8 @@
 //! The client shares its machine with the server that it measures, so that it must be cheap: a connection has no task of
 //! its own, its driver runs within the wait for its answer.
 
+mod events;
+
 use std::{
     net::SocketAddr,
     pin::{Pin, pin},
@@ -13,10 +15,10 @@ use std::{
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Request, StatusCode, Uri,
+    Method, Request, Response, StatusCode, Uri,
     body::{Bytes, Incoming},
     client::conn::http1::{Connection, SendRequest, handshake},
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -24,6 +26,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+pub use self::events::{Events, Heard};
 use super::RushError;
 
 /// A server that takes no connection for this long is gone.
@@ -161,7 +164,17 @@ pub struct Line {
 
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    driver: Driver,
+}
+
+/// What answers come as, one after the other.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// What a server makes of a request whose answers come one after the other.
+pub enum Listened {
+    Events(Events),
+    /// It answers once, and so refuses.
+    Reply(Reply),
 }
 
 /// What an exchange can fail with: whether the server may have acted on the request.
@@ -202,11 +215,14 @@ impl Line {
         loop {
             for _ in 0..self.servers.len() {
                 if let Some(stream) = self.servers[self.at].connect().await
-                    && let Ok((sender, driver)) = handshake(TokioIo::new(stream)).await
+                    && let Ok((sender, connection)) = handshake(TokioIo::new(stream)).await
                 {
                     self.open = Some(Open {
                         sender,
-                        driver: Box::pin(driver),
+                        driver: Driver {
+                            connection: Box::pin(connection),
+                            is_over: false,
+                        },
                     });
                     return Ok(());
                 }
@@ -252,6 +268,35 @@ impl Line {
         Err(Trouble::Unreachable)
     }
 
+    /// Sends a request whose answers come one after the other, as long as anything comes. They have this line's connection
+    /// for themselves: what is sent next goes over another.
+    pub async fn listen(&mut self, body: &Bytes) -> Result<Listened, Trouble> {
+        self.connect().await?;
+        let mut request = self.request(None, body);
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+        let mut open = self.open.take().expect("connected just now");
+        let response = timeout(self.answer_wait, open.begin(request)).await;
+        let response = response
+            .map_err(|_| Trouble::Silent)?
+            .map_err(|_| Trouble::Lost)?;
+        if response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(EVENT_STREAM.as_bytes()))
+        {
+            return Ok(Listened::Events(Events::new(open, response.into_body())));
+        }
+        let status = response.status();
+        let read = open.driven(read(response.into_body()));
+        match timeout(self.answer_wait, read).await {
+            Ok(Ok(body)) => Ok(Listened::Reply(Reply { status, body })),
+            Ok(Err(Broken::TooLong)) => Err(Trouble::TooLong),
+            Ok(Err(Broken::BeforeSending | Broken::AfterSending)) => Err(Trouble::Lost),
+            Err(_) => Err(Trouble::Silent),
+        }
+    }
+
     fn request(&self, authorization: Option<&HeaderValue>, body: &Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = Method::POST;
@@ -268,37 +313,52 @@ impl Line {
 
 impl Open {
     async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, Broken> {
+        let response = self.begin(request).await?;
+        let status = response.status();
+        let body = self.driven(read(response.into_body())).await?;
+        Ok(Reply { status, body })
+    }
+
+    /// Up to the answer's beginning.
+    async fn begin(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
         let Self { sender, driver } = self;
-        let mut answer = pin!(answer(sender, request));
-        let mut is_driven = true;
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-                return Poll::Ready(done);
-            }
-            if is_driven && driver.as_mut().poll(cx).is_ready() {
-                is_driven = false;
-            }
-            answer.as_mut().poll(cx)
-        })
-        .await
+        let beginning = async {
+            sender.ready().await.map_err(|_| Broken::BeforeSending)?;
+            let sent = sender.try_send_request(request).await;
+            sent.map_err(|mut error| match error.take_message() {
+                Some(_) => Broken::BeforeSending,
+                None => Broken::AfterSending,
+            })
+        };
+        driver.drive(beginning).await
+    }
+
+    async fn driven<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        self.driver.drive(waiting).await
     }
 }
 
-async fn answer(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> Result<Reply, Broken> {
-    sender.ready().await.map_err(|_| Broken::BeforeSending)?;
-    let response = sender
-        .try_send_request(request)
+/// What carries a connection on.
+struct Driver {
+    connection: Pin<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    is_over: bool,
+}
+
+impl Driver {
+    /// Carries the connection on while something of it is waited for.
+    async fn drive<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        let mut waiting = pin!(waiting);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = waiting.as_mut().poll(cx) {
+                return Poll::Ready(done);
+            }
+            if !self.is_over && self.connection.as_mut().poll(cx).is_ready() {
+                self.is_over = true;
+            }
+            waiting.as_mut().poll(cx)
+        })
         .await
-        .map_err(|mut error| match error.take_message() {
-            Some(_) => Broken::BeforeSending,
-            None => Broken::AfterSending,
-        })?;
-    let status = response.status();
-    let body = read(response.into_body()).await?;
-    Ok(Reply { status, body })
+    }
 }
 
 /// Nearly every answer is one frame, which is not copied.

@@ -1,9 +1,12 @@
 //! What the tables themselves say of this run's customers, counted by the database: no server is asked.
 
+mod seats;
+
 use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, FromQueryResult, Statement};
 
+pub use self::seats::{SeatRows, seat_rows};
 use super::{
     audit::{Difference, Findings, Rows},
     run::Run,

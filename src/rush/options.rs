@@ -64,6 +64,15 @@ pub struct Options {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub refresh: f64,
 
+    /// Follow the seats as they change too, of each event at each server: shows how many are left, and in the end compares
+    /// what was pushed with what there is
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Watchers with --watch, spread over events and servers. Without it, and at least, one for each event at each server
+    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub watchers: Option<u32>,
+
     /// The same number, the same order of seats and the same choices
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use self::chart::{Axis, Chart, Colour, Series};
 use super::{
     progress::grouped,
-    report::{CurvePoint, Latency, Report, audit, conclusion, short},
+    report::{CurvePoint, Latency, Report, audit, conclusion, short, watched},
 };
 
 const STYLE: &str = include_str!("page/style.css");
@@ -33,6 +33,7 @@ pub fn page(report: &Report) -> String {
     endings(&mut html, report);
     requests(&mut html, report);
     html.push_str("</div>\n");
+    watch(&mut html, report);
     findings(&mut html, report);
     setting(&mut html, report);
     html.push_str("</main>\n</body>\n</html>\n");
@@ -395,6 +396,17 @@ fn requests(html: &mut String, report: &Report) {
         }
     }
     html.push_str("</table>\n</section>\n");
+}
+
+fn watch(html: &mut String, report: &Report) {
+    let Some(watch) = &report.watch else {
+        return;
+    };
+    html.push_str("<section>\n<h2>Seats as they were pushed</h2>\n<ul>\n");
+    for line in watched(watch) {
+        let _ = writeln!(html, "<li>{}</li>", escaped(&line));
+    }
+    html.push_str("</ul>\n</section>\n");
 }
 
 fn findings(html: &mut String, report: &Report) {

@@ -2,7 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
-use super::{record::Counts, run::Pace};
+use super::{record::Counts, run::Pace, watch};
 
 const BAR_LEN: usize = 24;
 
@@ -31,7 +31,13 @@ impl Progress {
         }
     }
 
-    pub fn show(&mut self, elapsed: Duration, counts: &Counts, pace: &Pace) {
+    pub fn show(
+        &mut self,
+        elapsed: Duration,
+        counts: &Counts,
+        seats: Option<watch::Counts>,
+        pace: &Pace,
+    ) {
         if self.terminal.is_none() {
             return;
         }
@@ -49,7 +55,7 @@ impl Progress {
         let share = share_done(elapsed, counts, pace);
         let refused: u64 = counts.refused.values().sum();
         let faults: u64 = counts.faults.values().sum();
-        let line = format!(
+        let mut line = format!(
             "{} {} sold · {} refused · {} faults · {:.0}/s · {} s",
             bar(share),
             grouped(counts.sold),
@@ -58,6 +64,9 @@ impl Progress {
             self.rate,
             elapsed.as_secs()
         );
+        if let Some(seats) = seats {
+            line += &as_pushed(seats);
+        }
         self.say(&line);
     }
 
@@ -65,6 +74,16 @@ impl Progress {
     pub fn end(&mut self) {
         self.say("");
     }
+}
+
+/// The seats of all events as the servers push them.
+fn as_pushed(seats: watch::Counts) -> String {
+    format!(
+        " | pushed: {} available · {} held · {} sold",
+        grouped(seats.available),
+        grouped(seats.held),
+        grouped(seats.sold)
+    )
 }
 
 fn share_done(elapsed: Duration, counts: &Counts, pace: &Pace) -> f64 {

@@ -1,9 +1,13 @@
 //! What happened, as it happens: counts by name, latencies, curves, and what buyers were told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use hdrhistogram::Histogram;
 use hyper::body::Bytes;
+use tokio::time::Instant;
 
 use super::wants::Want;
 
@@ -94,6 +98,8 @@ pub struct Recorder {
     pub seconds: Curve,
     pub fine: Curve,
     pub sales: Vec<Sale>,
+    /// Since when its buyer knows that a ticket is theirs, by its place among all.
+    pub bought_at: HashMap<u32, Instant>,
     pub unsettled: Vec<Unsettled>,
 }
 
@@ -101,11 +107,12 @@ impl Recorder {
     pub fn new() -> Self {
         Self {
             counts: Counts::default(),
-            latency: histogram(DIGITS),
+            latency: latencies(),
             steps: BTreeMap::new(),
             seconds: Curve::new(Duration::from_secs(1), POINTS_MAX),
             fine: Curve::new(FINE, FINE_POINTS_MAX),
             sales: Vec::new(),
+            bought_at: HashMap::new(),
             unsettled: Vec::new(),
         }
     }
@@ -113,8 +120,19 @@ impl Recorder {
     /// An answer to one request.
     pub fn answered(&mut self, step: Step, latency: Duration) {
         self.counts.answers += 1;
-        let steps = self.steps.entry(step).or_insert_with(|| histogram(DIGITS));
+        let steps = self.steps.entry(step).or_insert_with(latencies);
         steps.saturating_record(micros(latency));
+    }
+
+    /// A buyer is told that a purchase was made.
+    pub fn sold(&mut self, sale: Sale) {
+        self.counts.tickets_sold += sale.items.len() as u64;
+        if let Want::Tickets(places) = &sale.want {
+            let now = Instant::now();
+            self.bought_at
+                .extend(places.iter().map(|place| (*place, now)));
+        }
+        self.sales.push(sale);
     }
 
     /// A purchase that ended `at` so long after the run's beginning.
@@ -140,11 +158,16 @@ impl Recorder {
     }
 }
 
+/// Of whole latencies, none yet.
+pub fn latencies() -> Histogram<u64> {
+    histogram(DIGITS)
+}
+
 fn histogram(digits: u8) -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_US, digits).expect("the bounds are a histogram's")
 }
 
-fn micros(latency: Duration) -> u64 {
+pub fn micros(latency: Duration) -> u64 {
     u64::try_from(latency.as_micros()).unwrap_or(LATENCY_MAX_US)
 }
 

@@ -9,12 +9,13 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use self::text::by_code;
-pub use self::text::{audit, conclusion, short, text};
+pub use self::text::{audit, conclusion, short, text, watched};
 use super::{
     audit::{Difference, Findings},
     progress::grouped,
     record::{Counts, Point, Recorder},
     run::{Pace, Ran, Run},
+    watch::Watched,
 };
 
 /// A rate is reached when no more than this share of it is missing.
@@ -64,6 +65,8 @@ pub struct Report {
     pub client: Client,
 
     pub audit: Findings,
+    /// What was pushed, when it was watched.
+    pub watch: Option<Watched>,
     /// What went wrong, in sentences.
     pub problems: Vec<String>,
     /// What the process ends with: 0 clean, 1 for a difference, 2 when it could not be run or checked to its end.
@@ -157,6 +160,7 @@ impl Report {
         buyers: usize,
         per_purchase: u16,
         audit: Findings,
+        watch: Option<Watched>,
     ) -> Self {
         let recorder = run.recorder();
         let counts = &recorder.counts;
@@ -209,6 +213,7 @@ impl Report {
             curve: curve(&recorder.seconds.points(), Duration::from_secs(1)),
             client: client(ran, counts),
             audit,
+            watch,
             problems: run.problems(),
             exit_code: 0,
             fine: fine(&recorder),
@@ -321,7 +326,7 @@ fn fine(recorder: &Recorder) -> Vec<CurvePoint> {
 }
 
 impl Latency {
-    fn of(histogram: &Histogram<u64>) -> Self {
+    pub fn of(histogram: &Histogram<u64>) -> Self {
         if histogram.is_empty() {
             return Self::default();
         }

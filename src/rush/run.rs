@@ -25,6 +25,7 @@ use super::{
     progress::Progress,
     record::Recorder,
     wants::Wants,
+    watch::Watch,
 };
 use crate::auth::{Role, Tokens};
 
@@ -32,7 +33,7 @@ use crate::auth::{Role, Tokens};
 const TOKEN_LIFETIME: Duration = Duration::from_secs(48 * 3600);
 
 /// Connections that are opened at the same time: a listener's queue has an end.
-const CONNECT_AT_ONCE: usize = 256;
+pub const CONNECT_AT_ONCE: usize = 256;
 
 /// tokio's timers round up to this; a purchase begins up to so much early, and never because of them late.
 const TIMER_STEP: Duration = Duration::from_millis(1);
@@ -223,7 +224,7 @@ pub fn bearer(token: &str) -> HeaderValue {
 }
 
 /// A panic in one buyer ends the rehearsal; what the others see of it until then is of no account.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -258,7 +259,7 @@ pub async fn gather(run: &Arc<Run>, buyers: usize) -> Result<Vec<Buyer>, RushErr
         .collect()
 }
 
-async fn joined<T: 'static>(tasks: &mut JoinSet<T>) -> Option<T> {
+pub async fn joined<T: 'static>(tasks: &mut JoinSet<T>) -> Option<T> {
     match tasks.join_next().await? {
         Ok(value) => Some(value),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -266,14 +267,19 @@ async fn joined<T: 'static>(tasks: &mut JoinSet<T>) -> Option<T> {
 }
 
 /// Lets all buyers loose and watches them until nothing is left to ask for.
-pub async fn drive(run: &Arc<Run>, buyers: Vec<Buyer>, progress: &mut Progress) -> Ran {
+pub async fn drive(
+    run: &Arc<Run>,
+    buyers: Vec<Buyer>,
+    watch: Option<&Watch>,
+    progress: &mut Progress,
+) -> Ran {
     let begin = Instant::now();
     let cpu_before = cpu();
     let mut buying = JoinSet::new();
     for buyer in buyers {
         buying.spawn(buyer.shop(begin));
     }
-    watch(run, begin, &mut buying, progress).await;
+    look_on(run, begin, &mut buying, watch, progress).await;
     let lasted = begin.elapsed();
     let cpu = cpu().saturating_sub(cpu_before);
     let rate_reached = run.pace.rate.map(|rate| {
@@ -294,7 +300,13 @@ fn cpu() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-async fn watch(run: &Run, begin: Instant, buying: &mut JoinSet<()>, progress: &mut Progress) {
+async fn look_on(
+    run: &Run,
+    begin: Instant,
+    buying: &mut JoinSet<()>,
+    watch: Option<&Watch>,
+    progress: &mut Progress,
+) {
     let silence_max = run.answer_wait + CONNECT_WAIT_MAX;
     let mut ticks = interval(WATCH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -315,8 +327,9 @@ async fn watch(run: &Run, begin: Instant, buying: &mut JoinSet<()>, progress: &m
                 if is_trouble && run.quiet(begin) > silence_max {
                     run.stop_because(format!("no server has answered for {} s", silence_max.as_secs()));
                 }
+                let seats = watch.map(Watch::counts);
                 let recorder = run.recorder();
-                progress.show(begin.elapsed(), &recorder.counts, &run.pace);
+                progress.show(begin.elapsed(), &recorder.counts, seats, &run.pace);
             }
         }
     }

@@ -3,16 +3,20 @@
 
 mod log;
 mod maps;
+mod overlap;
 mod processes;
 mod watches;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use rowlock::auth::Role;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Server, client, socket::Socket};
+
+/// Sooner than a busy machine needs for anything here.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 const TICKETS_CHANGED: &str = "subscription($id: ID!, $since: Int) {
     ticketsChanged(eventId: $id, since: $since) { previousVersion version tickets { id status } }
@@ -22,7 +26,7 @@ const SEAT_MAP: &str =
     "query($id: ID!) { seatMap(eventId: $id) { version layout ticketIds statuses } }";
 
 fn token(role: Role, name: &str) -> String {
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = Duration::from_secs(3600);
     client::tokens().issue(role, name, hour).unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 mod chromium;
 mod page;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -428,6 +429,8 @@ enum Behaviour {
     /// One buyer who was refused is told of an order.
     TellsOneOrderMore,
     SpeaksGarbage,
+    /// Once, as soon as there is something to push.
+    Pushes(watch::Pushing),
 }
 
 #[derive(Clone)]
@@ -469,6 +472,10 @@ async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -
     if let Some(token) = headers.get(header::AUTHORIZATION) {
         request = request.header(header::AUTHORIZATION, token);
     }
+    if let Some(accept) = headers.get(header::ACCEPT) {
+        let response = request.header(header::ACCEPT, accept).send().await.unwrap();
+        return watch::pass(between, response);
+    }
     let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
     let asked: Value = serde_json::from_slice(&body).unwrap();
     let key = asked["variables"]["i"]["idempotencyKey"].as_str();
@@ -496,7 +503,10 @@ impl Between {
                 let order = json!({ "id": "TheEmperorsNewOrder", "items": [{ "id": "Nothing" }] });
                 *payload = json!({ "order": order, "userErrors": [] });
             }
-            Behaviour::DropsOneOrder | Behaviour::TellsOneOrderMore | Behaviour::SpeaksGarbage => {}
+            Behaviour::DropsOneOrder
+            | Behaviour::TellsOneOrderMore
+            | Behaviour::SpeaksGarbage
+            | Behaviour::Pushes(_) => {}
         }
         true
     }

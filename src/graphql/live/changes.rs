@@ -1,11 +1,13 @@
 //! The changes of an event's tickets, told one after the other.
 
+use std::{borrow::Borrow, future::ready};
+
 use async_graphql::{Context, Error, ID, Result, SimpleObject, Subscription};
 use futures_util::{Stream, stream};
 
-use super::{require_event, too_many, unread};
+use super::{Following, Relay, Told, require_event, too_many, unread};
 use crate::{
-    changes::watch::{Delta, Follower, Unfollowed},
+    changes::watch::{Delta, Unfollowed},
     graphql::{catalogue::TicketStatus, domain, fault::Code, global_id::GlobalId},
     ids::EventId,
 };
@@ -30,34 +32,41 @@ impl ChangesSubscription {
         #[graphql(desc = "The event's id.")] event_id: ID,
         #[graphql(desc = "The version that you know; from now on if absent.")] since: Option<i64>,
     ) -> Result<impl Stream<Item = Result<TicketsChanged>> + use<'ctx>> {
-        let event_id = require_event(ctx, &event_id).await?;
-        let follower = domain(ctx).logs.follow(event_id, since);
-        let follower = follower.await.map_err(told)?;
-        Ok(stream::unfold(Some(follower), move |follower| {
-            next(event_id, follower)
-        }))
+        let message = match ctx.data_opt::<Told>() {
+            Some(told) => told.message()?,
+            None => first(ctx, &event_id, since).await?,
+        };
+        Ok(stream::once(ready(Ok(message))))
     }
 }
 
-/// What is told next, and who follows after it: nobody any more after an error.
-async fn next(
-    event_id: EventId,
-    follower: Option<Follower>,
-) -> Option<(Result<TicketsChanged>, Option<Follower>)> {
-    let mut follower = follower?;
-    Some(match follower.next().await {
-        Ok(delta) => (Ok(TicketsChanged::of(event_id, delta)), Some(follower)),
-        Err(unfollowed) => (Err(told(unfollowed)), None),
-    })
+/// What is told first, to one who is followed by others from then on.
+async fn first(ctx: &Context<'_>, event_id: &ID, since: Option<i64>) -> Result<TicketsChanged> {
+    let event_id = require_event(ctx, event_id).await?;
+    let follower = domain(ctx).logs.follow(event_id, since);
+    let mut follower = follower.await.map_err(told)?;
+    let delta = follower.next().await.map_err(told)?;
+    ctx.data_unchecked::<Relay>()
+        .leave(Following { event_id, follower });
+    Ok(TicketsChanged::of(event_id, &delta))
 }
 
-fn told(unfollowed: Unfollowed) -> Error {
-    match unfollowed {
+impl Told {
+    fn message(&self) -> Result<TicketsChanged> {
+        match self {
+            Self::Changes(event_id, delta) => Ok(TicketsChanged::of(*event_id, delta)),
+            Self::Unfollowed(unfollowed) => Err(told(unfollowed)),
+        }
+    }
+}
+
+fn told(unfollowed: impl Borrow<Unfollowed>) -> Error {
+    match unfollowed.borrow() {
         Unfollowed::TooOld => Code::TooOld.error(
             "what came after this version is not kept any more: read seatMap, and follow from its version",
         ),
         Unfollowed::TooMany => too_many(),
-        Unfollowed::Unread(fault) => unread(&fault),
+        Unfollowed::Unread(fault) => unread(fault),
     }
 }
 
@@ -82,8 +91,8 @@ struct ChangedTicket {
 }
 
 impl TicketsChanged {
-    fn of(event_id: EventId, delta: Delta) -> Self {
-        let tickets = delta.tickets.into_iter().map(|(id, status)| ChangedTicket {
+    fn of(event_id: EventId, delta: &Delta) -> Self {
+        let tickets = delta.tickets.iter().map(|&(id, status)| ChangedTicket {
             id: GlobalId::Ticket(event_id, id).encode(),
             status: status.into(),
         });

@@ -35,6 +35,10 @@ pub enum Difference {
     TicketSoldTwice,
     NotSold,
     RowsDiffer,
+    VersionGap,
+    NotPushed,
+    PushedDiffers,
+    ToldDifferently,
     Violation,
 }
 
@@ -50,6 +54,10 @@ impl Difference {
             Self::TicketSoldTwice => "ticketSoldTwice",
             Self::NotSold => "notSold",
             Self::RowsDiffer => "rowsDiffer",
+            Self::VersionGap => "versionGap",
+            Self::NotPushed => "notPushed",
+            Self::PushedDiffers => "pushedDiffers",
+            Self::ToldDifferently => "toldDifferently",
             Self::Violation => "violation",
         }
     }
@@ -64,6 +72,10 @@ impl Difference {
             Self::TicketSoldTwice => "a ticket was sold twice",
             Self::NotSold => "a ticket of an order is not its buyer's",
             Self::RowsDiffer => "the database's rows differ from what buyers were told",
+            Self::VersionGap => "a watcher was told of changes that do not follow what they know",
+            Self::NotPushed => "a watcher was not told of changes",
+            Self::PushedDiffers => "a seat is something else than watchers were told",
+            Self::ToldDifferently => "watchers were told different things of one version",
             Self::Violation => "the rows contradict each other",
         }
     }

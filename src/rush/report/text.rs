@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use super::{Latency, Report};
-use crate::rush::{audit::Findings, progress::grouped};
+use crate::rush::{audit::Findings, progress::grouped, watch::Watched};
 
 /// Codes and how often each came.
 pub fn by_code(counts: &BTreeMap<String, u64>) -> String {
@@ -68,6 +68,9 @@ pub fn text(report: &Report) -> String {
             report.client.cores, report.client.cpu_us_per_answer
         ),
     );
+    for said in report.watch.iter().flat_map(watched) {
+        line("watch", said);
+    }
     for said in audit(&report.audit) {
         line("audit", said);
     }
@@ -92,6 +95,30 @@ fn latency(latency: &Latency) -> String {
         short(latency.p999),
         short(latency.max)
     )
+}
+
+/// What was pushed, in lines.
+pub fn watched(watch: &Watched) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} watchers were told of {} changes in {} messages; they listened again {} times, and began again {} times",
+        grouped(watch.watchers),
+        grouped(watch.changes),
+        grouped(watch.messages),
+        grouped(watch.resumptions),
+        grouped(watch.begun_again)
+    )];
+    for (whose, delay) in [("", watch.delay_ms), (" by the last", watch.last_delay_ms)] {
+        if let Some(delay) = delay {
+            lines.push(format!(
+                "a sale was known{whose} after its buyer: {}",
+                latency(&delay)
+            ));
+        }
+    }
+    if watch.is_complete {
+        lines.push("replayed and compared with every seat map".to_owned());
+    }
+    lines
 }
 
 /// Three digits are enough.

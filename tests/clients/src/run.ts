@@ -1,6 +1,8 @@
 // Every client against one server's program:
 //
 //     npm test -- path/to/rowlock [TEST FILES …]
+//
+// Two processes have a database on the PostgreSQL that ROWLOCK_TEST_POSTGRES_URL names, as scripts/with-postgres does.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';

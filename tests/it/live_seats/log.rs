@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, TransactionTrait};
 
-use super::{Follower, logged};
+use super::{Follower, TOLD_WITHIN, logged};
 use crate::harness::{Database, Server, eventually, rows, seed};
 
-/// Sooner than a busy machine needs for anything here.
-const TOLD_WITHIN: Duration = Duration::from_secs(20);
+/// The advisory lock of those who number, in SQL.
+pub const GATE: &str = "('x' || encode(substring(sha256(
+         'rowlock'::bytea || '\\x00'::bytea || 'numbering'::bytea || decode(repeat('00', 32), 'hex')
+     ) FROM 1 FOR 8), 'hex'))::bit(64)::bigint";
 
 on_both_databases! {
     async fn the_log_is_append_only(database: Database) {
@@ -86,9 +88,6 @@ async fn who_commits_late_is_numbered_late_and_never_left_out() {
 /// Whoever has the lock of those who number keeps changes from being told, and nobody from buying.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_keeps_others_from_numbering_keeps_nobody_from_buying() {
-    const GATE: &str = "('x' || encode(substring(sha256(
-             'rowlock'::bytea || '\\x00'::bytea || 'numbering'::bytea || decode(repeat('00', 32), 'hex')
-         ) FROM 1 FOR 8), 'hex'))::bit(64)::bigint";
     let database = Database::postgres().await;
     let server = Server::start(&database).await;
     let event = seed::seats(&server.client(), 5).await;

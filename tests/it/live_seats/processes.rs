@@ -1,19 +1,13 @@
 //! Several processes on one PostgreSQL, some of which are lost.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use futures_util::future::join_all;
 use rowlock::graphql::global_id::GlobalId;
 use tokio::task::JoinSet;
 
-use super::{Follower, Statuses, logged, seat_map};
+use super::{Follower, Statuses, TOLD_WITHIN, logged, seat_map};
 use crate::harness::{Client, Database, Server, eventually, rows, seed};
-
-/// Sooner than a busy machine needs for anything here.
-const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 const SEATS: usize = 12;
 const BUYERS: usize = 10;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rowlock::auth::Role;
 use serde_json::{Value, json};
 
-use super::{Follower, SEAT_MAP, TICKETS_CHANGED, seat_map, token};
+use super::{Follower, SEAT_MAP, TICKETS_CHANGED, TOLD_WITHIN, seat_map, token};
 use crate::harness::{Client, Database, Server, eventually, rows, seed, socket::Socket};
 
 const AVAILABILITY: &str = "subscription($id: ID!) {
@@ -19,9 +19,6 @@ const HOLD_EXPIRING: &str = "subscription($id: ID!, $before: Int!) {
 const HISTORY: &str = "query($id: ID!) {
     node(id: $id) { ... on Ticket { history { version from to cause actor orderId holdId } } }
 }";
-
-/// Sooner than a busy machine needs for anything here.
-const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 on_both_databases! {
     async fn a_follower_hears_of_every_change_and_ends_where_the_database_is(database: Database) {

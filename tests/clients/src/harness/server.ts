@@ -67,6 +67,11 @@ export class Server {
     this.#options = options;
   }
 
+  /** On another database than its own. */
+  static startOn(databaseUrl: string, ...options: string[]): Promise<Server> {
+    return Server.start('--database-url', databaseUrl, ...options);
+  }
+
   static async start(...options: string[]): Promise<Server> {
     const server = new Server(options);
     try {
