@@ -19,6 +19,7 @@ import sys
 from contestants import BASELINE, CONTESTANTS, PAIRS
 from flat import ANY, BASE, FLAT, WHOLE, tenths
 from live import LIVE
+from overload import OVERLOAD
 from single import NO_OP_QUERY, REQUESTS, is_wrk_missing
 
 
@@ -30,6 +31,7 @@ def arguments():
     parser.add_argument("--only", default="", help="only contestants whose name contains one of these, with semicolons between")
     parser.add_argument("--flat", action="store_true", help="instead: whether a sale costs the same wherever it happens")
     parser.add_argument("--live", action="store_true", help="instead: how soon ten thousand subscribers are told of a change")
+    parser.add_argument("--overload", action="store_true", help="instead: what more buyers than can be served are told")
     parser.add_argument("--json", metavar="FILE", help="write every run's numbers to this file")
     return parser.parse_args()
 
@@ -113,6 +115,15 @@ def print_live(results):
         print(f"| {' | '.join([name, *(cell(runs, key, digits) for key, digits in keys)])} |")
 
 
+def print_overload(results):
+    head = ["", "asked/s", "sold/s", "… × the most", "sold: p50 ms", "p99 ms", "turned away: p50 ms", "p99 ms", "server's MiB"]
+    print(f"| {' | '.join(head)} |\n" + "|---" * len(head) + "|")
+    for name, runs in results.items():
+        keys = [("offered", 0), ("rate", 0), ("goodput", 2), ("sold_p50", 0), ("sold_p99", 0), ("away_p50", 1), ("away_p99", 1)]
+        keys += [("memory_mib", 0)]
+        print(f"| {' | '.join([name, *(cell(runs, key, digits) for key, digits in keys)])} |")
+
+
 def machine():
     with open("/proc/cpuinfo") as cpuinfo:
         models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
@@ -136,7 +147,8 @@ def run_rounds(contestants, options):
 
 
 def wanted(options):
-    contestants = FLAT if options.flat else LIVE if options.live else CONTESTANTS | REQUESTS
+    others = [(options.flat, FLAT), (options.live, LIVE), (options.overload, OVERLOAD)]
+    contestants = next((chosen for is_chosen, chosen in others if is_chosen), CONTESTANTS | REQUESTS)
     parts = [part.strip() for part in options.only.split(";") if part.strip()]
     chosen = {name: run for name, run in contestants.items() if not parts or any(part in name for part in parts)}
     if not chosen:
@@ -156,6 +168,8 @@ def main():
         print_flat(results)
     elif options.live:
         print_live(results)
+    elif options.overload:
+        print_overload(results)
     else:
         print_results(results)
 

@@ -72,7 +72,7 @@ def rowlock(pattern="sell-through", buyers=64, database=Postgres, serve=(), rush
     return run
 
 
-def rush_run(rows, servers, *arguments, count="sold", events=("bench",), stop=True):
+def rush_run(rows, servers, *arguments, count="sold", events=("bench",), stop=True, exit_codes=(0,)):
     """Lets rush loose on the servers, stops them, and has everything audited; gives the figures."""
     command = [ROWLOCK, "rush", "--json", *arguments]
     for server in servers:
@@ -84,7 +84,7 @@ def rush_run(rows, servers, *arguments, count="sold", events=("bench",), stop=Tr
     database_pids = [rows.pid] if rows.pid else []
     with CpuMeter(*server_pids, *database_pids) as cpu:
         ended = subprocess.run([str(part) for part in command], env=environment, text=True, stdout=subprocess.PIPE)
-    if ended.returncode != 0:
+    if ended.returncode not in exit_codes:
         raise SystemExit(f"bench: rush ended with {ended.returncode}: {ended.stdout}")
     result = json.loads(ended.stdout)
     memory_mib = max(server.resident_mib() for server in servers)
@@ -99,6 +99,8 @@ def rush_run(rows, servers, *arguments, count="sold", events=("bench",), stop=Tr
     done = max(rate * result["seconds"], 1)
     figures = {
         "rate": rate,
+        "asked": result["perSecond"]["asked"],
+        "ends": result["latencyByEndMs"],
         "p50": result["latencyMs"]["p50"],
         "p99": result["latencyMs"]["p99"],
         "server_cpu_us": cpu.used(server_pids, load_began, load_ended) / done * 1e6,

@@ -389,6 +389,11 @@ fn requests(html: &mut String, report: &Report) {
         html.push_str("</tr>\n");
     };
     row("Whole purchase", &report.latency_ms);
+    if report.latency_by_end_ms.len() > 1 {
+        for (end, latency) in &report.latency_by_end_ms {
+            row(end, latency);
+        }
+    }
     let requests: &BTreeMap<&str, Latency> = &report.requests;
     if requests.len() > 1 {
         for (name, latency) in requests {

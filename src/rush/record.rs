@@ -57,6 +57,17 @@ pub enum End {
     Abandoned,
 }
 
+impl End {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Sold => "sold",
+            Self::Refused(_) => "refused",
+            Self::Fault(_) => "fault",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 /// An order that a buyer was told of.
 #[derive(Clone, Debug)]
 pub struct Sale {
@@ -94,6 +105,8 @@ pub struct Recorder {
     pub counts: Counts,
     /// From a purchase's beginning to its end, however it ended.
     pub latency: Histogram<u64>,
+    /// The same, by how it ended.
+    pub ends: BTreeMap<&'static str, Histogram<u64>>,
     pub steps: BTreeMap<Step, Histogram<u64>>,
     pub seconds: Curve,
     pub fine: Curve,
@@ -108,6 +121,7 @@ impl Recorder {
         Self {
             counts: Counts::default(),
             latency: latencies(),
+            ends: BTreeMap::new(),
             steps: BTreeMap::new(),
             seconds: Curve::new(Duration::from_secs(1), POINTS_MAX),
             fine: Curve::new(FINE, FINE_POINTS_MAX),
@@ -140,6 +154,8 @@ impl Recorder {
         self.counts.asked += 1;
         let us = micros(latency);
         self.latency.saturating_record(us);
+        let of_end = self.ends.entry(end.as_str()).or_insert_with(latencies);
+        of_end.saturating_record(us);
         self.seconds.add(at, us, &end);
         self.fine.add(at, us, &end);
         match end {

@@ -59,6 +59,8 @@ pub struct Report {
 
     /// Of purchases, however they ended; with a rate, from when each should have begun.
     pub latency_ms: Latency,
+    /// The same by how they ended: `sold`, `refused`, `fault` (turned away, say), `abandoned`.
+    pub latency_by_end_ms: BTreeMap<&'static str, Latency>,
     /// Of each kind of request, from its sending to its answer.
     pub requests: BTreeMap<&'static str, Latency>,
     pub curve: Vec<CurvePoint>,
@@ -205,6 +207,11 @@ impl Report {
                     reached: rounded(reached, 2),
                 }),
             latency_ms: Latency::of(&recorder.latency),
+            latency_by_end_ms: recorder
+                .ends
+                .iter()
+                .map(|(end, latency)| (*end, Latency::of(latency)))
+                .collect(),
             requests: recorder
                 .steps
                 .iter()

@@ -56,6 +56,11 @@ pub fn text(report: &Report) -> String {
         ),
     );
     line("latency", latency(&report.latency_ms));
+    if report.latency_by_end_ms.len() > 1 {
+        for (end, of_end) in &report.latency_by_end_ms {
+            line(&format!("  {end}"), latency(of_end));
+        }
+    }
     if report.requests.len() > 1 {
         for (name, of_request) in &report.requests {
             line(&format!("  {name}"), latency(of_request));
