@@ -34,6 +34,7 @@ mod live;
 mod live_seats;
 mod locking;
 mod migrations;
+mod nights;
 mod pairs;
 mod purchase;
 mod queries;
