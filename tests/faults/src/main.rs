@@ -50,8 +50,8 @@ const TURNS: &[Setting] = &[
     Setting::Sqlite,
 ];
 
-/// Steps of a round, with one fault and with two.
-const ALONE: usize = 8;
+/// Steps of a round: every kind alone, and so many with two at a time.
+const ALONE_MIN: usize = 6;
 const MIXED: usize = 3;
 
 /// Every third round on PostgreSQL an operator holds a row for so long.
@@ -86,7 +86,8 @@ async fn run(arguments: &Arguments) -> Report {
         }
         // Seeds of rounds are far from each other, so that no two rounds are the same.
         let seed = arguments.seed.wrapping_mul(1_000_003).wrapping_add(number);
-        let mut plan = Plan::draw(*setting, seed, ALONE, MIXED);
+        let alone = Fault::of(*setting).len().max(ALONE_MIN);
+        let mut plan = Plan::draw(*setting, seed, alone, MIXED);
         if *setting == Setting::Postgres && number % 6 == 4 {
             plan.locked_for = Some(LOCKED_FOR);
         }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Customers of a round: enough that batches have several of them, and few enough for a small machine.
-const CUSTOMERS: usize = 40;
+const CUSTOMERS: usize = 64;
 
 /// Undisturbed time before the first fault, and between two steps.
 const CALM: Duration = Duration::from_millis(700);

@@ -42,7 +42,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(90);
 const PAUSE_MAX: Duration = Duration::from_millis(800);
 
 /// Between two commands of one customer, at most.
-const THINKING_MAX: Duration = Duration::from_millis(30);
+const THINKING_MAX: Duration = Duration::from_millis(20);
 
 /// Of what was done, so many in a hundred are asked for again, and so many keys are tried with something else.
 const REPEATED_PERCENT: u32 = 8;

@@ -137,12 +137,14 @@ impl Found<'_> {
             Some(row) if row.customer != command.customer => {
                 self.say(Kind::AcknowledgedLost, id, "its hold is somebody else's");
             }
-            Some(row) if row.until < told.until => {
-                self.say(
-                    Kind::AcknowledgedLost,
-                    id,
-                    "its hold ends earlier than told",
+            // A hold that is bought has no end any more: an extension that was decided together with the purchase is not in its
+            // row.
+            Some(row) if row.order.is_none() && row.until < told.until => {
+                let words = format!(
+                    "its hold ends {} microseconds earlier than told: {command:?}",
+                    told.until - row.until
                 );
+                self.say(Kind::AcknowledgedLost, id, &words);
             }
             Some(_) => {}
         }
