@@ -46,8 +46,13 @@ impl Server {
 
     /// `ROWLOCK_TEST_BATCH_LEN` is the batches' maximum of every server, for a run of the tests that is about that.
     pub fn builder(database: &Database) -> Builder {
+        Self::serving(&database.url())
+    }
+
+    /// As [`Self::builder`], on the database of this URL.
+    pub fn serving(url: &str) -> Builder {
         let builder = Self::command(&["serve", "--listen", "127.0.0.1:0"])
-            .env("ROWLOCK_DATABASE_URL", &database.url())
+            .env("ROWLOCK_DATABASE_URL", url)
             .env("ROWLOCK_JWT_SECRET", JWT_SECRET)
             // A test's few callers ask for more than people do. What is about the limits turns them on.
             .env("ROWLOCK_RATE_LIMITS", "off");
@@ -60,7 +65,7 @@ impl Server {
 
     /// The binary with these arguments and none of the caller's own `ROWLOCK_` variables.
     pub fn command(arguments: &[&str]) -> Builder {
-        let mut command = end_with_this_process(crate::SERVER);
+        let mut command = end_with_this_process(&crate::SERVER);
         command
             .args(arguments)
             .env_remove("ROWLOCK_DATABASE_URL")
@@ -182,11 +187,21 @@ impl Builder {
     }
 
     /// Starts the server and waits until it listens.
-    pub async fn start(mut self) -> Server {
+    pub async fn start(self) -> Server {
+        let started = self.try_start().await;
+        started.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As [`Self::start`].
+    ///
+    /// # Errors
+    /// When the server ended, with its last words, or never listened.
+    pub async fn try_start(mut self) -> Result<Server, String> {
+        let program: &str = &crate::SERVER;
         let mut process = self
             .command
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", crate::SERVER));
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
         let (log, output) = (Log::default(), Log::default());
         keep_lines("log", process.stderr.take().expect("stderr is piped"), {
             let log = log.clone();
@@ -213,11 +228,16 @@ impl Builder {
             url: String::new(),
         };
         match tokio::time::timeout(START_MAX, listening).await {
-            Ok(Ok(url)) => server.url = url,
-            Ok(Err(_)) => panic!("the server ended before it listened"),
-            Err(_) => panic!("the server did not listen within {START_MAX:?}"),
+            Ok(Ok(url)) => {
+                server.url = url;
+                Ok(server)
+            }
+            Ok(Err(_)) => Err(format!(
+                "the server ended before it listened; it said: {}",
+                server.log().join("\n")
+            )),
+            Err(_) => Err(format!("the server did not listen within {START_MAX:?}")),
         }
-        server
     }
 }
 

@@ -35,6 +35,7 @@ mod live_seats;
 mod locking;
 mod metrics;
 mod migrations;
+mod nights;
 mod overload;
 mod pairs;
 mod purchase;

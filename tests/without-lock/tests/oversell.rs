@@ -54,6 +54,18 @@ async fn without_the_lock_and_the_index_tickets_are_sold_twice() {
     );
 }
 
+/// The checker of histories, see docs/faults.md, must see it too, within a minute; it takes some seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_lock_and_the_index_the_checker_finds_two_owners() {
+    rowlock_faults::use_server(SERVER);
+    let break_schema = ["DROP INDEX order_items_one_owner"];
+    let time_max = Duration::from_secs(60);
+    let found = rowlock_faults::round::find_mutant(1, &break_schema, time_max).await;
+    let found = found.expect("the checker does not notice that the lock is gone");
+    let is_of_ticket = |kind| kind == rowlock_faults::check::Kind::NotLinearizable;
+    assert!(found.iter().any(|it| is_of_ticket(it.kind)), "{found:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_lock_the_index_refuses_the_second_owner() {
     let database = Database::postgres().await;

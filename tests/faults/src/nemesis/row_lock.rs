@@ -1,0 +1,43 @@
+//! An operator's session holds the row of a ticket that everybody wants.
+
+use rand::{RngExt, rngs::StdRng};
+use rowlock::entity::ticket;
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    TransactionTrait,
+};
+
+use super::console;
+use crate::stage::Stage;
+
+/// Among the first tickets of the hall, which half of the customers want.
+const AMONG: usize = 4;
+
+pub struct Locked {
+    console: DatabaseConnection,
+    lock: DatabaseTransaction,
+}
+
+pub async fn inject(stage: &Stage, random: &mut StdRng) -> Result<Locked, String> {
+    let console = console(stage).await?;
+    let ticket = stage.hall.tickets[random.random_range(0..AMONG)];
+    let locked = async {
+        let lock = console.begin().await?;
+        ticket::Entity::find()
+            .filter(ticket::Column::Id.eq(ticket))
+            .lock_exclusive()
+            .one(&lock)
+            .await?;
+        Ok::<_, sea_orm::DbErr>(lock)
+    };
+    let lock = locked.await.map_err(|error| error.to_string())?;
+    Ok(Locked { console, lock })
+}
+
+impl Locked {
+    /// The session may have ended with its database.
+    pub async fn heal(self) {
+        let _ = self.lock.rollback().await;
+        let _ = self.console.close().await;
+    }
+}
