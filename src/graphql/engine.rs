@@ -198,9 +198,9 @@ impl Ready {
         let relay = Relay::default();
         let teller = Teller::of(&self.execution);
         let own = self.execution.subscribe_by_itself(relay.clone());
-        let of_many = stream::once(async move { relay.take() })
+        let of_many = stream::once(async move { Some(teller.tell(relay.take()?)) })
             .filter_map(ready)
-            .flat_map(move |following| teller.clone().tell(following));
+            .flatten();
         own.chain(of_many)
     }
 }

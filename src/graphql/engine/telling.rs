@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Response, Variables};
+use async_graphql::{Name, Request, Response, Value, Variables};
 use futures_util::{Stream, StreamExt, stream};
 use quick_cache::{Weighter, sync::Cache};
 
@@ -58,12 +58,16 @@ impl Default for Messages {
 }
 
 /// Tells a subscriber what many are told.
-#[derive(Clone)]
 pub struct Teller {
     executor: Arc<Executor>,
     prepared: Prepared,
-    variables: Variables,
+    /// As a list: a map has room for eleven of them, with each subscriber.
+    variables: Box<[(Name, Value)]>,
     request_id: Option<String>,
+}
+
+fn owned((name, value): (&Name, &Value)) -> (Name, Value) {
+    (name.clone(), value.clone())
 }
 
 impl Teller {
@@ -71,7 +75,7 @@ impl Teller {
         Self {
             executor: Arc::clone(&execution.executor),
             prepared: execution.prepared.clone(),
-            variables: execution.request.variables.clone(),
+            variables: execution.request.variables.iter().map(owned).collect(),
             request_id: execution.request_id.clone(),
         }
     }
@@ -125,7 +129,8 @@ impl Teller {
     }
 
     async fn execute(&self, told: Told) -> Answer {
-        let request = Request::new(String::new()).variables(self.variables.clone());
+        let variables = Value::Object(self.variables.iter().cloned().collect());
+        let request = Request::new(String::new()).variables(Variables::from_value(variables));
         let request = self.prepared.executable(request).data(told);
         // On the heap: whoever waits for what comes next keeps no room for it.
         let mut responses = self.executor.schema.execute_stream(request).boxed();

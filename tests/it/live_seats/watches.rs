@@ -48,6 +48,33 @@ on_both_databases! {
         rows::assert_clean(&database).await;
     }
 
+    /// What many are told is executed once for those who select the same, and for nobody else.
+    async fn each_is_told_what_they_select_themselves(database: Database) {
+        const IF: &str = "subscription($id: ID!, $with: Boolean!) {
+            ticketsChanged(eventId: $id) { version tickets { id status @include(if: $with) } }
+        }";
+        const OTHER: &str = "subscription($id: ID!) { seats: ticketsChanged(eventId: $id) { to: version } }";
+        let server = Server::start(&database).await;
+        let event = seed::seats(&server.client(), 1).await;
+        let id = event.tickets[0].id.as_str();
+        let mut sockets = Vec::new();
+        for (document, with, told) in [
+            (IF, true, json!({ "ticketsChanged": { "version": 1, "tickets": [{ "id": id, "status": "SOLD" }] } })),
+            (IF, false, json!({ "ticketsChanged": { "version": 1, "tickets": [{ "id": id }] } })),
+            (OTHER, false, json!({ "seats": { "to": 1 } })),
+            (OTHER, false, json!({ "seats": { "to": 1 } })),
+        ] {
+            let mut socket = Socket::acknowledged(server.url(), None).await;
+            socket.subscribe("1", document, json!({ "id": event.id, "with": with })).await;
+            socket.message().await;
+            sockets.push((socket, told));
+        }
+        server.client().customer("ada").purchase_ticket(id, "k").await.sold();
+        for (mut socket, told) in sockets {
+            assert_eq!(socket.message().await["payload"]["data"], told);
+        }
+    }
+
     async fn who_comes_back_hears_what_they_missed_and_who_comes_too_late_is_told(database: Database) {
         let server = Server::start(&database).await;
         let event = seed::seats(&server.client(), 8).await;
