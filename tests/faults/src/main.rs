@@ -44,24 +44,32 @@ struct Arguments {
 const TURNS: &[Setting] = &[
     Setting::Postgres,
     Setting::Pair,
-    Setting::Postgres,
     Setting::SmallDisk,
-    Setting::Postgres,
     Setting::Sqlite,
+    Setting::Postgres,
+    Setting::Postgres,
 ];
 
 /// Steps of a round: every kind alone, and so many with two at a time.
 const ALONE_MIN: usize = 6;
 const MIXED: usize = 3;
 
-/// Every third round on PostgreSQL an operator holds a row for so long.
+/// In every sixth round an operator holds a row for so long, whatever else happens.
+const LOCKED_TURN: u64 = 4;
 const LOCKED_FOR: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     use_server(&arguments.server);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime needs threads and no more");
-    let report = runtime.block_on(run(&arguments));
+    let mut report = Report::default();
+    runtime.block_on(async {
+        tokio::select! {
+            () = run(&arguments, &mut report) => {}
+            // What it has mounted and started goes with it.
+            _ = tokio::signal::ctrl_c() => eprintln!("stopped before its end"),
+        }
+    });
     println!("{}", report.text());
     let missing: Vec<&str> = Fault::ALL
         .iter()
@@ -77,8 +85,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn run(arguments: &Arguments) -> Report {
-    let mut report = Report::default();
+async fn run(arguments: &Arguments, report: &mut Report) {
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
     for (number, setting) in (0..).zip(TURNS.iter().cycle()) {
         if Instant::now() >= until {
@@ -88,10 +95,10 @@ async fn run(arguments: &Arguments) -> Report {
         let seed = arguments.seed.wrapping_mul(1_000_003).wrapping_add(number);
         let alone = Fault::of(*setting).len().max(ALONE_MIN);
         let mut plan = Plan::draw(*setting, seed, alone, MIXED);
-        if *setting == Setting::Postgres && number % 6 == 4 {
+        if number % TURNS.len() as u64 == LOCKED_TURN {
             plan.locked_for = Some(LOCKED_FOR);
         }
-        round::play(&plan, &mut report).await;
+        round::play(&plan, report).await;
         eprintln!(
             "round {number} on {setting:?}, seed {seed}: {} operations, {} faults, {} violations so far",
             report.attempts_len(),
@@ -106,5 +113,4 @@ async fn run(arguments: &Arguments) -> Report {
             Err(why) => eprintln!("the lock could not be measured: {why}"),
         }
     }
-    report
 }

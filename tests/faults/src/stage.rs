@@ -85,7 +85,7 @@ pub enum Ground {
         disk: Option<SmallDisk>,
         _directory: TempDir,
     },
-    Pair(Mutex<Pair>),
+    Pair(Box<Mutex<Pair>>),
     Sqlite {
         file: PathBuf,
         disk: Option<SmallDisk>,
@@ -252,7 +252,7 @@ impl Ground {
                     _directory: directory,
                 }
             }
-            Setting::Pair => Self::Pair(Mutex::new(Pair::create(&settings).await?)),
+            Setting::Pair => Self::Pair(Box::new(Mutex::new(Pair::create(&settings).await?))),
             Setting::Sqlite => {
                 // Without a small disk everything else can be done all the same.
                 let disk = SmallDisk::mount(DISK_SQLITE_MB).ok();

@@ -9,6 +9,10 @@ pub async fn inject(stage: &Stage) -> Result<(), String> {
     let Ground::Sqlite { .. } = &stage.ground else {
         return Err("any number of servers may write there".to_owned());
     };
+    // Killed meanwhile, it would leave the file to the second.
+    if !stage.doors.get(0).has_server().await {
+        return Err("there is no first process".to_owned());
+    }
     let second = Server::serving(stage.doors.get(0).database_url());
     let said = tokio::task::spawn_blocking(|| second.refusal())
         .await

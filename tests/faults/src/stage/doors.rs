@@ -155,6 +155,10 @@ impl Door {
         *self.server.lock().await = None;
     }
 
+    pub async fn has_server(&self) -> bool {
+        self.server.lock().await.is_some()
+    }
+
     /// Stops the server where it is.
     pub async fn stop(&self) {
         if let Some(server) = &*self.server.lock().await {
