@@ -224,9 +224,9 @@ impl Sales {
             .map_err(|_| SaleFault::Overloaded)?;
         let deadline = Instant::now() + self.limits.deadline;
         let (arrival, place, mut answer) = Arrival::new(command, deadline, room);
-        match arrival.of(|account| self.customers.known(account)) {
-            Ok(entry) => send(&self.queue, entry),
-            Err(arrival) => send(&self.arrivals, arrival),
+        match arrival.ids(|account| self.customers.known(account)) {
+            Some(ids) => send(&self.queue, arrival.of(ids)),
+            None => send(&self.arrivals, arrival),
         }?;
         let reply = match timeout_at(deadline, &mut answer).await {
             Ok(reply) => reply,

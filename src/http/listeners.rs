@@ -78,7 +78,7 @@ impl Listeners {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len_max - self.0.permits.available_permits()
     }
 

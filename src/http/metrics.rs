@@ -83,6 +83,6 @@ fn pull(metrics: &Metrics, sales: &Arc<Sales>, store: &Arc<Store>, listeners: &L
     metrics.pull(
         "rowlock_listeners",
         "Open sockets and streams, over which subscriptions are told.",
-        move || listeners.len() as f64,
+        move || listeners.count() as f64,
     );
 }

@@ -24,6 +24,13 @@ pub struct Arrival {
     slot: Slot,
 }
 
+/// Who asks.
+#[derive(Clone, Copy)]
+pub struct Ids {
+    customer_id: CustomerId,
+    staff_id: Option<CustomerId>,
+}
+
 /// A command at the desk.
 pub struct Entry {
     pub command: Command,
@@ -135,26 +142,31 @@ impl Arrival {
         (arrival, place, answer)
     }
 
-    /// For the desk, if it is known who asks.
-    pub fn of(self, id: impl Fn(&Account) -> Option<CustomerId>) -> Result<Entry, Self> {
-        let Some(customer_id) = id(&self.command.account) else {
-            return Err(self);
+    /// The ids of those who ask, if all of them are known.
+    pub fn ids(&self, id: impl Fn(&Account) -> Option<CustomerId>) -> Option<Ids> {
+        let staff_id = match &self.command.staff {
+            Some(staff) => Some(id(staff)?),
+            None => None,
         };
-        let staff_id = self.command.staff.as_ref().map(&id);
-        if staff_id == Some(None) {
-            return Err(self);
-        }
-        Ok(Entry {
+        Some(Ids {
+            customer_id: id(&self.command.account)?,
+            staff_id,
+        })
+    }
+
+    /// For the desk, now that it is known who asks.
+    pub fn of(self, ids: Ids) -> Entry {
+        Entry {
             command: self.command,
-            customer_id,
-            staff_id: staff_id.flatten(),
+            customer_id: ids.customer_id,
+            staff_id: ids.staff_id,
             arrived: self.arrived,
             deadline: self.deadline,
             blocked: None,
             is_doubtful: false,
             failures: 0,
             slot: self.slot,
-        })
+        }
     }
 
     /// It never came to the desk. Nothing happened.

@@ -129,8 +129,9 @@ impl Reception {
 
     async fn send_on(&self, group: Vec<Arrival>, ids: &HashMap<Account, CustomerId>) {
         for arrival in group {
-            let Ok(entry) = arrival.of(|account| ids.get(account).copied()) else {
-                unreachable!("every caller of a group has an id by now");
+            let entry = match arrival.ids(|account| ids.get(account).copied()) {
+                Some(ids) => arrival.of(ids),
+                None => unreachable!("every caller of a group has an id by now"),
             };
             // The desk is at work, so that there is room again before long; whoever is too late then is told so there.
             if let Err(mpsc::error::SendError(entry)) = self.desk.send(entry).await {
