@@ -1,6 +1,6 @@
 //! What the tests stand on: databases, server processes and clients.
 //!
-//! Included by each test program, which says in `crate::SERVER` which binary it tests. What a test starts, it ends: every
+//! Included by each test program, which says in `crate::server` which binary it tests. What a test starts, it ends: every
 //! value here cleans up when it is dropped, and what a killed test leaves ends by itself. Nothing here waits by sleeping:
 //! see [`eventually`].
 #![allow(dead_code, reason = "each test program uses a part of the harness")]

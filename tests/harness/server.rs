@@ -65,7 +65,7 @@ impl Server {
 
     /// The binary with these arguments and none of the caller's own `ROWLOCK_` variables.
     pub fn command(arguments: &[&str]) -> Builder {
-        let mut command = end_with_this_process(&crate::SERVER);
+        let mut command = end_with_this_process(crate::server());
         command
             .args(arguments)
             .env_remove("ROWLOCK_DATABASE_URL")
@@ -197,7 +197,7 @@ impl Builder {
     /// # Errors
     /// When the server ended, with its last words, or never listened.
     pub async fn try_start(mut self) -> Result<Server, String> {
-        let program: &str = &crate::SERVER;
+        let program = crate::server();
         let mut process = self
             .command
             .spawn()

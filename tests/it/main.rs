@@ -57,4 +57,6 @@ mod tokens;
 mod values;
 
 /// The binary under test.
-const SERVER: &str = env!("CARGO_BIN_EXE_rowlock");
+fn server() -> &'static str {
+    env!("CARGO_BIN_EXE_rowlock")
+}

@@ -28,7 +28,7 @@ const ALONE: &[Fault] = &[
 const TOGETHER: &[Fault] = &[Fault::BlackHole, Fault::LockRow, Fault::KillServer];
 
 async fn play(setting: Setting, seed: u64, steps: Vec<Vec<Fault>>) {
-    use_server(crate::SERVER);
+    use_server(crate::server());
     let injected: Vec<Fault> = steps.iter().flatten().copied().collect();
     let plan = Plan {
         setting,
@@ -68,7 +68,7 @@ async fn nothing_is_lost_and_nothing_is_sold_twice_when_a_server_on_sqlite_is_ki
 /// `tests/without-lock` for the lock.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_idempotency_record_the_checker_finds_what_is_done_twice() {
-    use_server(crate::SERVER);
+    use_server(crate::server());
     let forget = [
         "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
              DELETE FROM idempotency_keys WHERE event_id = NEW.event_id

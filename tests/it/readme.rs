@@ -11,13 +11,13 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    SERVER,
     demo::Demo,
     harness::{
         Database,
         client::{codes, tokens},
         server::JWT_SECRET,
     },
+    server,
 };
 
 /// Who runs a block of commands.
@@ -345,7 +345,7 @@ fn assert_executable(path: &str) {
 
 /// A shell that finds the binary under test as `rowlock`, and nothing of the caller's own settings.
 fn shell(script: &str) -> Command {
-    let binaries = Path::new(SERVER)
+    let binaries = Path::new(server())
         .parent()
         .expect("the binary is in a directory");
     // With setpriv the server ends with this process, as the harness's own do.

@@ -29,17 +29,16 @@ pub mod stage;
 pub mod tables;
 pub mod workload;
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 
 static PROGRAM: OnceLock<String> = OnceLock::new();
 
 /// The binary under test, for [`harness`].
-static SERVER: LazyLock<String> = LazyLock::new(|| {
+fn server() -> &'static str {
     PROGRAM
         .get()
         .expect("whoever runs this names the server's binary first: use_server")
-        .clone()
-});
+}
 
 /// Names the server's binary, once for a process.
 pub fn use_server(program: &str) {

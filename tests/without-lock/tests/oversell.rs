@@ -24,7 +24,9 @@ use sea_orm::{
 };
 
 /// The binary under test.
-const SERVER: &str = env!("CARGO_BIN_EXE_rowlock-without-lock");
+fn server() -> &'static str {
+    env!("CARGO_BIN_EXE_rowlock-without-lock")
+}
 
 /// An oversell is a matter of chance: this many rounds, each of many races, have never gone without one.
 const ROUNDS_MAX: usize = 20;
@@ -57,7 +59,7 @@ async fn without_the_lock_and_the_index_tickets_are_sold_twice() {
 /// The checker of histories, see docs/faults.md, must see it too, within a minute; it takes some seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_lock_and_the_index_the_checker_finds_two_owners() {
-    rowlock_faults::use_server(SERVER);
+    rowlock_faults::use_server(server());
     let break_schema = ["DROP INDEX order_items_one_owner"];
     let time_max = Duration::from_secs(60);
     let found = rowlock_faults::round::find_mutant(1, &break_schema, time_max).await;
