@@ -262,7 +262,7 @@ async fn settle(
     follower.hear_up_to(now.0).await;
     assert_eq!(
         (follower.version, &follower.statuses),
-        (log.len() as i64, &now.1)
+        (i64::try_from(log.len()).unwrap(), &now.1)
     );
     rows::assert_clean(database).await;
 }
