@@ -22,6 +22,7 @@ const VALUES = [
   'PageInfo',
   'Seat',
   'SeatMap',
+  'StaffAccount',
   'TicketChange',
   'TicketsChanged',
   'Viewer',
