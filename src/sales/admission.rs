@@ -14,6 +14,10 @@ use tokio::time::Instant;
 /// How long ago the desk's pace counts a third.
 const PACE_MEMORY: Duration = Duration::from_secs(1);
 
+/// What a desk is taken for until it is known: so many commands in so many seconds. It counts no more than what was seen, so that
+/// one slow batch at the beginning turns nobody away, and is soon forgotten.
+const PACE_BEFORE: (f64, f64) = (1_000.0, 0.1);
+
 /// Nobody is told to come back later than this.
 const COME_BACK_MAX: Duration = Duration::from_secs(30);
 
@@ -46,8 +50,8 @@ impl Admission {
             wait_max,
             batch_len_max,
             pace: Mutex::new(Pace {
-                commands: 0.0,
-                secs: 0.0,
+                commands: PACE_BEFORE.0,
+                secs: PACE_BEFORE.1,
                 last_end: Instant::now(),
             }),
         }
@@ -79,9 +83,6 @@ impl Admission {
         }
         let wait = {
             let pace = self.pace();
-            if pace.commands == 0.0 {
-                return Ok(());
-            }
             Duration::try_from_secs_f64(waiting as f64 * pace.secs / pace.commands)
                 .unwrap_or(Duration::MAX)
         };
@@ -125,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn as_many_are_let_in_as_the_desk_serves_in_time() {
         // 1,000 a second.
-        let admission = after(Duration::from_millis(250), 10);
+        let admission = after(Duration::from_millis(250), 40);
         assert_eq!(admission.admit(0), Ok(()));
         assert_eq!(admission.admit(1_900), Ok(()));
         let full = admission.admit(4_000).unwrap_err();
@@ -150,6 +151,12 @@ mod tests {
         let admission = Admission::new(WAIT_MAX, BATCH_LEN);
         serve(&admission, 1, Duration::from_millis(500), 10);
         assert_eq!(admission.admit(10_000), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn one_slow_batch_at_the_beginning_turns_nobody_away() {
+        let admission = after(Duration::from_millis(500), 1);
+        assert_eq!(admission.admit(2_000), Ok(()));
     }
 
     #[tokio::test]
