@@ -69,10 +69,11 @@ async fn a_small_hall_is_sold_out_twice_on_sqlite() {
 
 async fn sell_out_twice(database: &Database, clients: &[Client], size: Size) {
     let event = seed::seats(&clients[0], size.seats).await;
-    // Holds end while the hall is being sold; whoever abandons one is in nobody's way for long.
+    // Holds end while the hall is being sold: whoever abandons one is in nobody's way for long, and who buys has the time also on a
+    // slow machine.
     rows::set_events(
         database,
-        "hold_secs = 1, tickets_per_customer_max = 12, cancellable_until = '2999-01-01T00:00:00+00:00'",
+        "hold_secs = 3, tickets_per_customer_max = 12, cancellable_until = '2999-01-01T00:00:00+00:00'",
     )
     .await;
     let ids = event.ticket_ids();
