@@ -27,7 +27,7 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each contestant (default 3)")
     parser.add_argument("--seconds", type=int, default=8, help="of each run (default 8)")
-    parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000); --flat and --live have their own")
+    parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000); --flat, --live and --overload have their own")
     parser.add_argument("--only", default="", help="only contestants whose name contains one of these, with semicolons between")
     parser.add_argument("--flat", action="store_true", help="instead: whether a sale costs the same wherever it happens")
     parser.add_argument("--live", action="store_true", help="instead: how soon ten thousand subscribers are told of a change")
