@@ -216,7 +216,9 @@ impl Sales {
     /// # Errors
     /// See [`SaleFault`].
     pub async fn carry_out(&self, command: Command) -> Result<Outcome, SaleFault> {
-        self.admit().map_err(|_| SaleFault::Overloaded)?;
+        if !command.gives_back() {
+            self.admit().map_err(|_| SaleFault::Overloaded)?;
+        }
         let excess = command.named_len().saturating_sub(SMALL_COMMAND_TICKETS);
         let excess = u32::try_from(excess).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room)

@@ -196,6 +196,17 @@ impl Command {
         std::iter::once(&self.account).chain(&self.staff)
     }
 
+    /// Whether it can only make tickets free.
+    pub fn gives_back(&self) -> bool {
+        match &self.action {
+            Action::ReleaseHold { .. } | Action::CancelOrder { .. } => true,
+            Action::Purchase { .. }
+            | Action::Hold { .. }
+            | Action::ExtendHold { .. }
+            | Action::PurchaseHold { .. } => false,
+        }
+    }
+
     /// Tickets that must be free, by their ids or by their type.
     pub fn want(&self) -> Option<&Want> {
         match &self.action {

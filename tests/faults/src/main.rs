@@ -79,7 +79,10 @@ fn main() -> ExitCode {
     if !missing.is_empty() {
         println!("Never injected: {}", missing.join(", "));
     }
-    if report.violations_len() > 0 {
+    if !report.is_g7_kept() {
+        println!("Buyers of other tickets waited for the one that was locked.");
+    }
+    if report.violations_len() > 0 || !report.is_g7_kept() {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

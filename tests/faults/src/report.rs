@@ -123,6 +123,11 @@ impl Report {
         self.g7 = Some(measured);
     }
 
+    /// Whether a row that was locked from outside delayed nobody who wanted another, as far as that was measured.
+    pub fn is_g7_kept(&self) -> bool {
+        self.g7.is_none_or(|measured| measured.is_kept())
+    }
+
     pub fn attempts_len(&self) -> usize {
         self.attempts
     }
