@@ -21,7 +21,10 @@ async fn who_would_wait_too_long_is_turned_away_before_anything_happens() {
         .env("ROWLOCK_QUEUE_WAIT_MS", "10")
         .start()
         .await;
-    let event = seed::seats(&server.client(), CROWD + NEWCOMERS).await;
+    let event = seed::seats(&server.client(), CROWD + NEWCOMERS + 1).await;
+    let holder = server.client().customer("holder");
+    let last = event.tickets[CROWD + NEWCOMERS].id.as_str();
+    let hold = holder.hold_tickets(&[last], "h").await.held();
     let purchase = |n: usize| {
         let client = server.client().customer(&format!("customer {n}"));
         let input = json!({ "ticketId": event.tickets[n].id, "idempotencyKey": "k" });
@@ -42,8 +45,11 @@ async fn who_would_wait_too_long_is_turned_away_before_anything_happens() {
     while answers.len() < 20 {
         answers.push(crowd.join_next().await.unwrap().unwrap());
     }
+    // Who gives back is let in all the same.
+    let released = holder.release_hold(&hold.id, None, "r");
     let newcomers: JoinSet<_> = (CROWD..CROWD + NEWCOMERS).map(&purchase).collect();
-    let newcomers = newcomers.join_all().await;
+    let (newcomers, released) = tokio::join!(newcomers.join_all(), released);
+    assert_eq!(released.held().status, "RELEASED");
     let refused: Vec<_> = newcomers
         .iter()
         .filter(|(_, answer)| is_turned_away(answer))
