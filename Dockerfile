@@ -11,10 +11,12 @@ WORKDIR /src
 # Dependencies first, against empty sources: this layer is made anew only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY migration/Cargo.toml migration/
+COPY tests/faults/Cargo.toml tests/faults/
 COPY tests/without-lock/Cargo.toml tests/without-lock/
-RUN mkdir -p src migration/src tests/it \
-    && echo 'fn main() {}' | tee src/main.rs tests/without-lock/build.rs > tests/it/main.rs \
-    && touch src/lib.rs migration/src/lib.rs \
+RUN mkdir -p benches src migration/src tests/faults/src tests/it \
+    && echo 'fn main() {}' | tee benches/decide.rs benches/documents.rs src/main.rs tests/faults/src/main.rs \
+        tests/without-lock/build.rs > tests/it/main.rs \
+    && touch src/lib.rs migration/src/lib.rs tests/faults/src/lib.rs \
     && cargo build --release --locked --package rowlock \
     && rm -r src migration/src
 

@@ -17,6 +17,7 @@ mod m0008_sold_references;
 mod m0009_fewer_indexes;
 mod m0010_members;
 mod m0011_changes;
+mod m0012_slugs;
 
 use sea_orm_migration::prelude::*;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_fewer_indexes::Migration),
             Box::new(m0010_members::Migration),
             Box::new(m0011_changes::Migration),
+            Box::new(m0012_slugs::Migration),
         ]
     }
 }

@@ -80,7 +80,9 @@ impl Snapshot {
     async fn find(&self, which: &Which) -> Result<(Vec<EventRow>, Option<EventId>), AuditError> {
         const READ: &str = "SELECT id, slug, name, status, cancellation_done_at FROM events";
         let one = async |condition: &str, value: Value| -> Result<Option<EventRow>, AuditError> {
-            let sql = format!("{READ} WHERE {condition} = $1");
+            // Of several drafts with a slug, and the event that everybody sees under it, that one.
+            let sql =
+                format!("{READ} WHERE {condition} = $1 ORDER BY status = 'DRAFT', id LIMIT 1");
             Ok(self
                 .select("reading the event", sql, vec![value])
                 .await?

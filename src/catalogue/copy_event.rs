@@ -17,7 +17,7 @@ use super::{
     Answer, Refusal,
     bulk::Bulk,
     draft::{CopyEventCode, EventCopy, copied},
-    edit_event::{is_slug_taken, own_event, slug_taken},
+    edit_event::{is_shown_under, is_slug_taken, own_event, slug_taken},
     phrases::is_shown,
     refused,
     seats::PlacedSeat,
@@ -53,6 +53,9 @@ pub async fn copy_event(
             Ok(new) => new,
             Err(refusals) => return Ok(Err(refusals)),
         };
+        if is_shown_under(&store, new.slug.as_ref()).await? {
+            return refused(slug_taken(CopyEventCode::SlugTaken));
+        }
         // One statement sees each addition to the original whole or not at all, so that the original need not be locked;
         // and the ticket types are read after it, since a type may be added but none is ever removed.
         let tickets = tickets_of(&store, id).await?;

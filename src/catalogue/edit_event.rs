@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
-    sea_query::Expr,
+    QuerySelect, sea_query::Expr,
 };
 
 use super::{
@@ -30,6 +30,7 @@ use crate::{
 pub enum PublishEventCode {
     UnknownEvent,
     EventCancelled,
+    SlugTaken,
 }
 
 /// Creates a draft that the organizer's members alone see: of the one that is asked for, or of the only one there is.
@@ -49,6 +50,9 @@ pub async fn create_event(
             Ok(event) => event,
             Err(refusals) => return Ok(Err(refusals)),
         };
+        if is_shown_under(&store, event.slug.as_ref()).await? {
+            return refused(slug_taken(CreateEventCode::SlugTaken));
+        }
         let organizer_id = match organizer_id {
             Some(organizer_id) => organizer_id,
             None => match found(&store, &grant).await? {
@@ -87,6 +91,12 @@ pub async fn update_event(
         };
         if event.version != version {
             return refused(stale());
+        }
+        if let Some(slug) = &change.slug
+            && *slug != event.slug
+            && is_shown_under(&store, slug).await?
+        {
+            return refused(slug_taken(UpdateEventCode::SlugTaken));
         }
         let status = event.status;
         let (held, owned) = (
@@ -156,7 +166,17 @@ pub async fn publish_event(
             .filter(Column::Status.eq(Status::Draft))
             .exec_with_returning(store.writer())
             .await
-            .step("publishing an event")?;
+            .step("publishing an event");
+        let published = match published {
+            Ok(rows) => rows,
+            Err(fault) if is_slug_taken(&fault) => {
+                return refused(Refusal::new(
+                    PublishEventCode::SlugTaken,
+                    "an event that everybody sees has this slug: give this one another",
+                ));
+            }
+            Err(fault) => return Err(fault),
+        };
         if let Some(event) = published.into_iter().next() {
             return Ok(Ok(event));
         }
@@ -229,12 +249,37 @@ fn no_organizer(none: NoOrganizer) -> Refusal<CreateEventCode> {
     }
 }
 
+/// Whether everybody finds an event under this slug. A draft of another organizer takes none: nobody is to learn of it.
+///
+/// What is published in the next moment is met by the database's constraint, by whoever publishes later.
+pub(super) async fn is_shown_under(store: &Store, slug: &str) -> Result<bool, Fault> {
+    let shown = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Slug.eq(slug))
+        .filter(Column::Status.ne(Status::Draft))
+        .into_tuple::<EventId>()
+        .one(store.writer())
+        .await
+        .step("looking for an event of a slug")?;
+    Ok(shown.is_some())
+}
+
+/// Whether an event that everybody sees has the slug, or another one of the organizer's.
 pub(super) fn is_slug_taken(fault: &Fault) -> bool {
     fault.is_unique_violation("events_slug", "events.slug")
+        || fault.is_unique_violation(
+            "events_slug_of_organizer",
+            "events.slug, events.organizer_id",
+        )
 }
 
 pub(super) fn slug_taken<C>(code: C) -> Refusal<C> {
-    Refusal::at(code, "slug", "another event has this slug")
+    Refusal::at(
+        code,
+        "slug",
+        "an event that everybody sees has this slug, or another one of yours",
+    )
 }
 
 fn stale() -> Refusal<UpdateEventCode> {

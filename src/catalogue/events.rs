@@ -81,7 +81,8 @@ pub async fn event_by_slug(
     Ok(events_by_slugs(store, caller, vec![slug]).await?.pop())
 }
 
-/// The events of these slugs that the caller may see, in no order.
+/// The events of these slugs that the caller may see, one for each slug and in no order: the one that everybody sees; else, of
+/// drafts that several of the caller's organizers have, the oldest.
 pub async fn events_by_slugs(
     store: &Store,
     caller: &Caller,
@@ -92,7 +93,7 @@ pub async fn events_by_slugs(
     if slugs.is_empty() {
         return Ok(vec![]);
     }
-    Entity::find()
+    let mut events = Entity::find()
         .filter(is_one_of_texts(
             store.backend(),
             (Entity, Column::Slug),
@@ -101,7 +102,13 @@ pub async fn events_by_slugs(
         .filter(is_visible(caller))
         .all(store.reader())
         .await
-        .step("reading events by their slugs")
+        .step("reading events by their slugs")?;
+    events.sort_by(|one, other| {
+        let rank = |event: &event::Model| (event.status == Status::Draft, event.id);
+        one.slug.cmp(&other.slug).then(rank(one).cmp(&rank(other)))
+    });
+    events.dedup_by(|later, first| later.slug == first.slug);
+    Ok(events)
 }
 
 /// The organizer's own event of this id, whatever its status.

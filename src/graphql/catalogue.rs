@@ -38,7 +38,8 @@ pub use self::{
 pub enum EventBy {
     /// By its id.
     Id(ID),
-    /// By its slug, the readable name in the event's URL.
+    /// By its slug, the readable name in the event's URL: of the event that everybody sees under it, or else of a draft of
+    /// yours.
     Slug(String),
 }
 

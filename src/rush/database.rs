@@ -21,7 +21,7 @@ const OF_CUSTOMERS: &str = "
            COUNT(order_items.id) AS items,
            COUNT(CASE WHEN tickets.status = 'SOLD' THEN 1 END) AS sold
     FROM customers
-    JOIN events ON events.slug = $2
+    JOIN events ON events.slug = $2 AND events.status <> 'DRAFT'
     JOIN orders ON orders.event_id = events.id AND orders.customer_id = customers.id AND orders.status = 'CONFIRMED'
     LEFT JOIN order_items ON order_items.event_id = orders.event_id AND order_items.order_id = orders.id
          AND order_items.status = 'ACTIVE'
@@ -34,7 +34,7 @@ const TWO_OWNERS: &str = "
     SELECT COUNT(*) AS tickets FROM (
         SELECT order_items.ticket_id FROM order_items
         JOIN events ON events.id = order_items.event_id
-        WHERE events.slug = $1 AND order_items.status = 'ACTIVE'
+        WHERE events.slug = $1 AND events.status <> 'DRAFT' AND order_items.status = 'ACTIVE'
         GROUP BY order_items.ticket_id HAVING COUNT(*) > 1
     ) AS claimed";
 

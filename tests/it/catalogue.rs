@@ -206,13 +206,41 @@ on_both_databases! {
         let first = one.ask("createEvent", EVENT, named("hamlet")).await;
         assert_eq!(codes(&first), Vec::<&str>::new());
 
-        // Also when the first is a draft that the other organizer cannot see.
-        let again = other.ask("createEvent", EVENT, named("hamlet")).await;
+        let again = one.ask("createEvent", EVENT, named("hamlet")).await;
         assert_eq!((codes(&again), &again["userErrors"][0]["field"]), (vec!["SLUG_TAKEN"], &json!("slug")));
-
+        // A draft of others is nobody's business: it takes no slug, and each finds their own under it.
+        let theirs = other.ask("createEvent", EVENT, named("hamlet")).await;
+        assert_eq!(codes(&theirs), Vec::<&str>::new());
         let second = other.ask("createEvent", EVENT, named("macbeth")).await;
-        let change = json!({ "id": id(&second["event"]), "version": 1, "slug": "hamlet" });
-        assert_eq!(codes(&other.ask("updateEvent", EVENT, change).await), ["SLUG_TAKEN"]);
+        let change = |slug: &str| json!({ "id": id(&second["event"]), "version": 1, "slug": slug });
+        assert_eq!(codes(&other.ask("updateEvent", EVENT, change("hamlet")).await), ["SLUG_TAKEN"]);
+        let document = "query($slug: String!) { event(by: { slug: $slug }) { id } }";
+        let found = async |client: &Client| client.data(document, json!({ "slug": "hamlet" })).await["event"]["id"].clone();
+        let anyone = server.client();
+        assert_eq!(found(&one).await, first["event"]["id"]);
+        assert_eq!(found(&other).await, theirs["event"]["id"]);
+        assert_eq!(found(&anyone).await, Value::Null);
+
+        // Who publishes first has it, and the others are told so.
+        let publish = async |client: &Client, draft: &Value| {
+            client.ask("publishEvent", EVENT, json!({ "id": id(&draft["event"]) })).await
+        };
+        let (ours, lost) = tokio::join!(publish(&one, &first), publish(&other, &theirs));
+        let (winner, loser, draft) = match (codes(&ours).as_slice(), codes(&lost).as_slice()) {
+            ([], ["SLUG_TAKEN"]) => (&first, &other, &theirs),
+            (["SLUG_TAKEN"], []) => (&theirs, &one, &first),
+            both => panic!("one is published: {both:?}"),
+        };
+        for client in [&one, &other, &anyone] {
+            assert_eq!(found(client).await, winner["event"]["id"], "the event that everybody sees");
+        }
+        assert_eq!(codes(&publish(loser, draft).await), ["SLUG_TAKEN"], "again");
+        let renamed = json!({ "id": id(&draft["event"]), "version": draft["event"]["version"], "slug": "hamlet-again" });
+        assert_eq!(codes(&loser.ask("updateEvent", EVENT, renamed).await), Vec::<&str>::new());
+        assert_eq!(codes(&publish(loser, draft).await), Vec::<&str>::new());
+        let third = server.client().organizer("third");
+        assert_eq!(codes(&third.ask("createEvent", EVENT, named("hamlet")).await), ["SLUG_TAKEN"]);
+        assert_eq!(codes(&third.ask("createEvent", EVENT, named("macbeth")).await), Vec::<&str>::new());
 
         let at_once = join_all((0..8).map(|_| one.ask("createEvent", EVENT, named("lear")))).await;
         assert_eq!(at_once.iter().filter(|payload| payload["event"].is_object()).count(), 1);

@@ -133,6 +133,30 @@ on_both_databases! {
         rows::assert_conserved(&database, &[outcome]).await;
     }
 
+    /// Asked at once, most of them are decided together.
+    async fn an_extension_that_was_told_is_kept_by_a_hold_that_is_bought_at_the_same_time(database: Database) {
+        let server = Server::start(&database).await;
+        let event = seed::seats(&server.client(), 16).await;
+        rows::set_events(&database, "hold_secs = 600, hold_secs_max = 3600").await;
+        let pairs = event.ticket_ids().into_iter().enumerate().map(async |(n, id)| {
+            let customer = server.client().customer(&format!("customer {n}"));
+            let hold = customer.hold_tickets(&[id], "seat").await.held();
+            let (extended, bought) =
+                tokio::join!(customer.extend_hold(&hold.id, "longer"), customer.purchase_hold(&hold.id, "buy"));
+            let told = match extended {
+                HoldOutcome::Held(extended) => extended.held_until,
+                refused => {
+                    assert!(refused.is_refused("HOLD_PURCHASED"), "{refused:?}");
+                    hold.held_until
+                }
+            };
+            assert_eq!(read(&customer, &hold.id).await.unwrap().held_until, told);
+            bought
+        });
+        let bought = futures_util::future::join_all(pairs).await;
+        rows::assert_conserved(&database, &bought).await;
+    }
+
     async fn what_is_given_back_is_bought_at_once_and_the_rest_stays_held(database: Database) {
         let server = Server::start(&database).await;
         let event = seed::seats(&server.client(), 3).await;

@@ -20,6 +20,7 @@ mod counts;
 mod database;
 mod deadlines;
 mod demo;
+mod dockerfile;
 mod errors;
 mod faults;
 mod federation;

@@ -110,6 +110,67 @@ async fn up_down_and_up_again(database: Database) {
     );
 }
 
+/// SQLite writes the events' table anew where a constraint changes, and everything else refers to it.
+#[tokio::test]
+async fn events_and_what_refers_to_them_outlive_a_table_that_is_written_anew() {
+    const BEFORE_SLUGS: u32 = 11;
+    let (organizer, events) = ("X'01'", ["X'02'", "X'03'"]);
+    let database = Database::empty_sqlite();
+    let connection = database.connect().await;
+    Migrator::up(&connection, Some(BEFORE_SLUGS)).await.unwrap();
+    let run = async |sql: &str| connection.execute_unprepared(sql).await;
+    run(&format!(
+        "INSERT INTO organizers (id, issuer, subject, name, created_at) VALUES ({organizer}, 'i', 's', 'n', 'now')"
+    ))
+    .await
+    .unwrap();
+    let event = |id: &str, slug: &str, status: &str| {
+        format!(
+            "INSERT INTO events (id, organizer_id, slug, name, description, venue, currency, time_zone, starts_at,
+                sales_open_at, sales_close_at, tickets_per_order_max, status, version, created_at, updated_at)
+             VALUES ({id}, {organizer}, '{slug}', '007', '', '1e3', 'EUR', 'UTC', 'now', '1', '2', 1, '{status}', 1, 'a', 'b')"
+        )
+    };
+    for (id, slug) in events.into_iter().zip(["1", "2"]) {
+        run(&event(id, slug, "PUBLISHED")).await.unwrap();
+        for kind in ["X'04'", "X'05'"] {
+            run(&format!(
+                "INSERT INTO ticket_types (event_id, id, name, admission, price_minor, position, version, created_at, updated_at)
+                 VALUES ({id}, {kind}, hex({kind}), 'SEATED', 1, 1, 1, 'a', 'b')"
+            ))
+            .await
+            .unwrap();
+        }
+    }
+    let rows = async || {
+        let sql = "SELECT hex(id) || slug || name || venue || starts_at || sales_open_at || typeof(sales_open_at) AS line
+            FROM events ORDER BY id";
+        let rows = connection
+            .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| row.try_get_by_index::<String>(0).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let before = rows().await;
+    assert_eq!(before.len(), 2);
+    for _ in 0..2 {
+        Migrator::up(&connection, None).await.unwrap();
+        assert_eq!(rows().await, before);
+        // Still a reference, in both directions.
+        run("DELETE FROM events").await.unwrap_err();
+        run("UPDATE ticket_types SET event_id = X'09'")
+            .await
+            .unwrap_err();
+        // And what the constraints are now.
+        run(&event("X'06'", "1", "PUBLISHED")).await.unwrap_err();
+        run(&event("X'06'", "1", "DRAFT")).await.unwrap_err();
+        Migrator::down(&connection, Some(1)).await.unwrap();
+        assert_eq!(rows().await, before);
+    }
+}
+
 /// Tables, indexes and constraints, as the database describes them.
 async fn objects(connection: &DatabaseConnection) -> BTreeSet<String> {
     let backend = connection.get_database_backend();

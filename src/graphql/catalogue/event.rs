@@ -95,7 +95,7 @@ impl Event {
         GlobalId::Event(self.0.id).encode()
     }
 
-    /// The readable name in the event's URL, unique among all events. The organizer can change it; `id` never changes.
+    /// The readable name in the event's URL, unique among the events that everybody sees. The organizer can change it; `id` never changes.
     async fn slug(&self) -> &str {
         &self.0.slug
     }

@@ -39,7 +39,7 @@ pub struct CopyEventInput {
 pub enum CopyEventErrorCode {
     /// There is no such event of yours.
     UnknownEvent,
-    /// Another event has this slug.
+    /// An event that everybody sees has this slug, or another one of yours.
     SlugTaken,
     /// The slug is not lower-case words with hyphens between.
     InvalidSlug,

@@ -23,8 +23,9 @@ pub struct CreateEventInput {
     /// For which organizer: one whose manager or owner you are. If absent, it is the only one that you own; an account that is a
     /// member of none founds one by its first event, and owns it.
     organizer_id: Option<ID>,
-    /// The readable name in the event's URL, unique among all events: lower-case letters and digits, with single
-    /// hyphens between words, at most 80.
+    /// The readable name in the event's URL, unique among the events that everybody sees and among your own: lower-case letters
+    /// and digits, with single hyphens between words, at most 80. Another organizer's draft may have it too: it is whose event
+    /// is published first.
     slug: String,
     /// The event's title, at most 200 characters.
     name: String,
@@ -115,7 +116,7 @@ pub enum CreateEventErrorCode {
     UnknownOrganizer,
     /// You are a member, and own several organizers or none: say for which one.
     OrganizerMissing,
-    /// Another event has this slug.
+    /// An event that everybody sees has this slug, or another one of yours.
     SlugTaken,
     /// The slug is not lower-case words with hyphens between.
     InvalidSlug,
@@ -155,7 +156,7 @@ pub enum UpdateEventErrorCode {
     EventCancelled,
     /// The event was changed since the version that this change is based on: read it again.
     Stale,
-    /// Another event has this slug.
+    /// An event that everybody sees has this slug, or another one of yours.
     SlugTaken,
     /// The slug is not lower-case words with hyphens between.
     InvalidSlug,
@@ -191,6 +192,8 @@ pub enum PublishEventErrorCode {
     UnknownEvent,
     /// The event is cancelled.
     EventCancelled,
+    /// An event that everybody sees has its slug: give it another by `updateEvent`.
+    SlugTaken,
 }
 
 /// The answer of `createEvent`.

@@ -12,15 +12,15 @@ use crate::rush::watch::Status;
 /// none yet.
 const SEATS: &str = "
     SELECT id, status AS text, CAST(NULL AS BIGINT) AS number FROM tickets
-    WHERE event_id = (SELECT id FROM events WHERE slug = $1)
+    WHERE event_id = (SELECT id FROM events WHERE slug = $1 AND status <> 'DRAFT')
     UNION ALL
     SELECT NULL, 'version', COALESCE(
         (SELECT MAX(version) FROM ticket_changes WHERE event_id = events.id),
         (SELECT version FROM ticket_changes_forgotten WHERE event_id = events.id), 0)
-    FROM events WHERE slug = $1
+    FROM events WHERE slug = $1 AND status <> 'DRAFT'
     UNION ALL
     SELECT NULL, 'unnumbered', COUNT(*) FROM ticket_changes
-    WHERE version IS NULL AND event_id = (SELECT id FROM events WHERE slug = $1)";
+    WHERE version IS NULL AND event_id = (SELECT id FROM events WHERE slug = $1 AND status <> 'DRAFT')";
 
 #[derive(FromQueryResult)]
 struct Part {

@@ -104,7 +104,7 @@ impl Writes {
         let purchased: Vec<_> = changes
             .changed_holds
             .iter()
-            .filter_map(|hold| Some((hold.event_id, hold.id, hold.order_id?)))
+            .filter_map(|hold| Some((hold.event_id, hold.id, hold.held_until, hold.order_id?)))
             .collect();
         self.add("marking holds purchased", &purchased, sql::purchase_holds);
         let others: Vec<&hold::Model> = changes

@@ -172,18 +172,24 @@ pub fn change_holds(backend: DbBackend, holds: &[&hold::Model]) -> Statement {
     )
 }
 
-/// Marks holds purchased, each with the order it became.
-pub fn purchase_holds(backend: DbBackend, holds: &[(EventId, HoldId, OrderId)]) -> Statement {
+/// Marks holds purchased, each with the order it became, and with its end: the same batch may have extended it.
+pub fn purchase_holds(
+    backend: DbBackend,
+    holds: &[(EventId, HoldId, DateTime<Utc>, OrderId)],
+) -> Statement {
     let rows = holds
         .iter()
-        .map(|(event, id, order)| vec![event.0.into(), id.0.into(), order.0.into()])
+        .map(|(event, id, until, order)| {
+            vec![event.0.into(), id.0.into(), (*until).into(), order.0.into()]
+        })
         .collect();
-    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid, Kind::Uuid], rows);
+    let kinds = [Kind::Uuid, Kind::Uuid, Kind::Time, Kind::Uuid];
+    let (source, values) = bulk::rows_source(backend, &kinds, rows);
     Statement::from_sql_and_values(
         backend,
         format!(
-            "WITH changed (event_id, id, order_id) AS ({source})
-             UPDATE holds SET status = 'PURCHASED', order_id = changed.order_id
+            "WITH changed (event_id, id, held_until, order_id) AS ({source})
+             UPDATE holds SET status = 'PURCHASED', held_until = changed.held_until, order_id = changed.order_id
              FROM changed WHERE holds.event_id = changed.event_id AND holds.id = changed.id"
         ),
         values,
