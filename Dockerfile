@@ -10,6 +10,7 @@ WORKDIR /src
 
 # Dependencies first, against empty sources: this layer is made anew only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY migration/Cargo.toml migration/
 COPY tests/faults/Cargo.toml tests/faults/
 COPY tests/without-lock/Cargo.toml tests/without-lock/

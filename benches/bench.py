@@ -18,6 +18,7 @@ import sys
 
 from contestants import BASELINE, CONTESTANTS, PAIRS
 from flat import ANY, BASE, FLAT, WHOLE, tenths
+from idle import IDLE
 from live import LIVE
 from overload import OVERLOAD
 from single import NO_OP_QUERY, REQUESTS, is_wrk_missing
@@ -27,10 +28,11 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each contestant (default 3)")
     parser.add_argument("--seconds", type=int, default=8, help="of each run (default 8)")
-    parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000); --flat, --live and --overload have their own")
+    parser.add_argument("--tickets", type=int, default=200_000, help="in the event (default 200000); --flat, --live, --idle and --overload have their own")
     parser.add_argument("--only", default="", help="only contestants whose name contains one of these, with semicolons between")
     parser.add_argument("--flat", action="store_true", help="instead: whether a sale costs the same wherever it happens")
     parser.add_argument("--live", action="store_true", help="instead: how soon ten thousand subscribers are told of a change")
+    parser.add_argument("--idle", action="store_true", help="instead: what ten thousand cost who do nothing")
     parser.add_argument("--overload", action="store_true", help="instead: what more buyers than can be served are told")
     parser.add_argument("--json", metavar="FILE", help="write every run's numbers to this file")
     return parser.parse_args()
@@ -115,6 +117,14 @@ def print_live(results):
         print(f"| {' | '.join([name, *(cell(runs, key, digits) for key, digits in keys)])} |")
 
 
+def print_idle(results):
+    head = ["10,000 …", "KiB of each", "CPU µs to open one", "opened/s", "server's MiB"]
+    print(f"| {' | '.join(head)} |\n" + "|---" * len(head) + "|")
+    for name, runs in results.items():
+        keys = [("kib_each", 1), ("opening_cpu_us", 0), ("rate", 0), ("memory_mib", 0)]
+        print(f"| {' | '.join([name, *(cell(runs, key, digits) for key, digits in keys)])} |")
+
+
 def print_overload(results):
     head = ["", "asked/s", "sold/s", "… × the most", "sold: p50 ms", "p99 ms", "turned away: p50 ms", "p99 ms", "server's MiB"]
     print(f"| {' | '.join(head)} |\n" + "|---" * len(head) + "|")
@@ -147,7 +157,7 @@ def run_rounds(contestants, options):
 
 
 def wanted(options):
-    others = [(options.flat, FLAT), (options.live, LIVE), (options.overload, OVERLOAD)]
+    others = [(options.flat, FLAT), (options.live, LIVE), (options.idle, IDLE), (options.overload, OVERLOAD)]
     contestants = next((chosen for is_chosen, chosen in others if is_chosen), CONTESTANTS | REQUESTS)
     parts = [part.strip() for part in options.only.split(";") if part.strip()]
     chosen = {name: run for name, run in contestants.items() if not parts or any(part in name for part in parts)}
@@ -168,6 +178,8 @@ def main():
         print_flat(results)
     elif options.live:
         print_live(results)
+    elif options.idle:
+        print_idle(results)
     elif options.overload:
         print_overload(results)
     else:

@@ -72,6 +72,13 @@ def opened(server, steps):
     return connection
 
 
+def is_over(connection):
+    """Whether the server has ended it; what it has said and nobody has read is no end."""
+    with contextlib.suppress(BlockingIOError):
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    return False
+
+
 def event_id(server):
     query = {"query": '{ event(by: { slug: "bench" }) { id } }'}
     headers = {"content-type": "application/json", "accept": "application/json"}
@@ -91,7 +98,11 @@ def idle(steps_of):
             server = Server(rows.url, "--connections", str(CONNECTIONS), "--listeners-per-caller", str(LEN + FIRST))
             stack.callback(server.stop)
             steps, pid = steps_of(event_id(server)), server.process.pid
-            open_one = lambda: stack.enter_context(opened(server, steps))
+            connections = []
+
+            def open_one():
+                connections.append(stack.enter_context(opened(server, steps)))
+
             for _ in range(FIRST):
                 open_one()
             before = memory_kib(pid, "VmRSS")
@@ -99,11 +110,13 @@ def idle(steps_of):
                 for _ in range(LEN):
                     open_one()
             after = memory_kib(pid, "VmRSS")
-            began, ended = opening.samples[0], opening.samples[-1]
+            if ended := sum(is_over(connection) for connection in connections):
+                raise SystemExit(f"bench: {ended} connections have ended meanwhile")
+            first, last = opening.samples[0], opening.samples[-1]
         return {
-            "rate": LEN / (ended[0] - began[0]),
+            "rate": LEN / (last[0] - first[0]),
             "kib_each": (after - before) / LEN,
-            "opening_cpu_us": (ended[1][pid] - began[1][pid]) / LEN * 1e6,
+            "opening_cpu_us": (last[1][pid] - first[1][pid]) / LEN * 1e6,
             "memory_mib": after / 1024,
         }
 

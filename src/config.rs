@@ -305,7 +305,7 @@ impl HttpConfig {
 /// How the server writes its log, to standard error.
 #[derive(Clone, clap::Args)]
 pub struct LogConfig {
-    /// What is logged, in the form of tracing's filters, such as rowlock=debug, or sqlx::query=debug to see each statement
+    /// What is logged: levels, or modules with theirs, such as info,rowlock=debug, or sqlx::query=debug to see each statement
     #[arg(
         long = "log",
         env = "ROWLOCK_LOG",

@@ -39,6 +39,7 @@ use tokio::{
     net::TcpListener,
     time::{Instant, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 
 use self::{answer::Refusal, around::Around, connections::Connections, hosts::Hosts};
 pub use self::{client::Clients, listeners::Listeners, persisted::Persisted, rates::Rates};
@@ -90,7 +91,9 @@ pub async fn serve(
     let listeners = app.listeners.clone();
     let hosts = Hosts::new(&app.config.front.hosts, listener.local_addr()?.ip());
     let metrics = metrics::serve(metrics_listener, &app);
-    let mut server = Connections::new(routes(app, hosts), connections_max);
+    let finishing = CancellationToken::new();
+    let routes = routes(app, hosts, finishing.clone());
+    let mut server = Connections::new(routes, connections_max, finishing);
 
     let is_asked = tokio::select! {
         failed = server.accept(&listener) => return Err(failed),
@@ -98,7 +101,7 @@ pub async fn serve(
         () = shutdown => true,
         () = sales.ended() => false,
     };
-    drop(listener);
+    server.accept_last(listener);
     tracing::info!("ending: no new requests, those under way are answered");
     let begin = Instant::now();
     let grace = if is_asked { grace } else { LAST_ANSWERS };
@@ -120,11 +123,12 @@ pub async fn serve(
     })
 }
 
-fn routes(app: App, hosts: Hosts) -> Router {
+fn routes(app: App, hosts: Hosts, finishing: CancellationToken) -> Router {
     let around = Around {
         time_max: Duration::from_millis(app.config.request_timeout_ms),
         hosts,
         metrics: Arc::clone(&app.domain.metrics),
+        finishing,
         transport_security: protection::transport_security(app.config.front.hsts_secs),
     };
     let cors = cors::layer(&app.config.cors_origins);

@@ -28,7 +28,11 @@ use rowlock::{
 };
 use tokio::{net::TcpListener, runtime::Runtime};
 use tracing::Level;
-use tracing_subscriber::{filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{Targets, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// A query is some hundred small allocations that die together, on many threads.
 #[global_allocator]
@@ -268,7 +272,9 @@ fn sentence(error: &dyn Error) -> String {
 const INDISCREET: [&str; 2] = ["tungstenite", "sea_orm::driver"];
 
 fn start_log(config: &LogConfig) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.filter)
+    let filter: Targets = config
+        .filter
+        .parse()
         .map_err(|error| format!("the log filter {:?} cannot be read: {error}", config.filter))?;
     let discreet = filter_fn(|metadata| {
         let target = metadata.target();

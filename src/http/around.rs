@@ -5,12 +5,13 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, Uri},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header::CONNECTION},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -30,6 +31,8 @@ pub struct Around {
     pub time_max: Duration,
     pub hosts: Hosts,
     pub metrics: Arc<Metrics>,
+    /// When it is cancelled, each connection's next answer is its last.
+    pub finishing: CancellationToken,
     /// What an answer says of coming back over TLS.
     pub transport_security: Option<(HeaderName, HeaderValue)>,
 }
@@ -60,9 +63,13 @@ pub async fn answer(State(around): State<Arc<Around>>, request: Request, next: N
         response
     };
     let mut response = id.scope(answering.instrument(span)).await;
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, header);
     protect(headers);
+    if around.finishing.is_cancelled() && !is_upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some((name, value)) = &around.transport_security {
         headers.insert(name, value.clone());
     }

@@ -3,7 +3,7 @@
 //! axum's own `serve` has none of these bounds: a client that sends half a header would keep its connection, and the
 //! server's end, for ever.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, iter, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, header::UPGRADE, server::conn::http1, service::Service};
@@ -15,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::timeout,
 };
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,10 @@ const HEAD_LEN_MAX: usize = 64 * 1024;
 
 /// How long a client may take not a byte of what it is sent.
 const NOTHING_TAKEN_MAX: Duration = Duration::from_secs(15);
+
+/// At the server's end, how long a connection on which nothing is asked stays: what has been sent on it at this moment, and is not
+/// here yet, is still answered. It would be lost otherwise, since who sent it cannot know whether it was heard.
+const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The system has no more file descriptors, or another passing trouble: wait for some connection to end.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -71,11 +76,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    pub fn new(routes: Router, connections_max: usize) -> Self {
+    /// The routes say with each answer that it is the connection's last once `finishing` is cancelled.
+    pub fn new(routes: Router, connections_max: usize, finishing: CancellationToken) -> Self {
         Self {
             routes,
             permits: Arc::new(Semaphore::new(connections_max)),
-            finishing: CancellationToken::new(),
+            finishing,
             tasks: JoinSet::new(),
         }
     }
@@ -95,6 +101,24 @@ impl Connections {
                     tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
                 }
                 Err(error) => return error,
+            }
+        }
+    }
+
+    /// Accepts whoever has connected and waits in the system's own queue, and nobody any more: with the listener they would be
+    /// reset, and what they have sent lost.
+    pub fn accept_last(&mut self, listener: TcpListener) {
+        let waiting = listener.into_std().into_iter();
+        let waiting = waiting.flat_map(|listener| iter::from_fn(move || listener.accept().ok()));
+        for (stream, peer) in waiting {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+                break;
+            };
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.serve(stream, peer, permit);
             }
         }
     }
@@ -127,8 +151,14 @@ impl Connections {
                 biased;
                 ended = connection.as_mut() => ended,
                 () = finishing.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    let last = timeout(LAST_REQUEST_WAIT, connection.as_mut()).await;
+                    match last {
+                        Ok(ended) => ended,
+                        Err(_) => {
+                            connection.as_mut().graceful_shutdown();
+                            connection.await
+                        }
+                    }
                 }
             };
             // A client that went away, or spoke no HTTP: its own affair.
@@ -138,7 +168,7 @@ impl Connections {
         });
     }
 
-    /// Lets each connection answer what it is asked at this moment, and ends it.
+    /// Lets each connection answer what it is asked at this moment, or next, and ends it.
     pub async fn finish(mut self) {
         self.finishing.cancel();
         while self.tasks.join_next().await.is_some() {}

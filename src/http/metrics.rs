@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{App, connections::Connections, listeners::Listeners};
 use crate::{
@@ -39,7 +40,7 @@ pub fn serve(
     async move {
         match listener {
             Some(listener) => {
-                Connections::new(routes, CONNECTIONS_MAX)
+                Connections::new(routes, CONNECTIONS_MAX, CancellationToken::new())
                     .accept(&listener)
                     .await
             }

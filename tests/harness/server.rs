@@ -51,7 +51,8 @@ impl Server {
 
     /// As [`Self::builder`], on the database of this URL.
     pub fn serving(url: &str) -> Builder {
-        let builder = Self::command(&["serve", "--listen", "127.0.0.1:0"])
+        let builder = Self::command(&["serve"])
+            .env("ROWLOCK_LISTEN", "127.0.0.1:0")
             .env("ROWLOCK_DATABASE_URL", url)
             .env("ROWLOCK_JWT_SECRET", JWT_SECRET)
             // A test's few callers ask for more than people do. What is about the limits turns them on.

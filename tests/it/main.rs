@@ -20,6 +20,7 @@ mod counts;
 mod database;
 mod deadlines;
 mod demo;
+mod deploy;
 mod dockerfile;
 mod errors;
 mod faults;

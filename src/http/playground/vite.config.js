@@ -1,4 +1,5 @@
 import { defineConfig } from 'vite';
+import { fonts } from './fonts.js';
 import { licences } from './licences.js';
 
 // "use client" and the like speak to servers that render; there is none here.
@@ -10,7 +11,7 @@ const onwarn = (warning, warn) => {
 
 // What comes out is served under a policy that allows scripts of the server's own alone: nothing inline, nothing evaluated.
 export default defineConfig({
-  plugins: [licences],
+  plugins: [fonts, licences],
   publicDir: false,
   esbuild: { jsx: 'automatic', legalComments: 'none' },
   worker: { format: 'es', rollupOptions: { onwarn } },

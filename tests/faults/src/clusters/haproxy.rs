@@ -1,4 +1,4 @@
-//! HAProxy in front of two PostgreSQLs: it sends everybody to the one that is the primary.
+//! HAProxy, as in front of two PostgreSQLs: it sends everybody to the one that is the primary.
 //!
 //! It asks each by HTTP whether it is, as it would ask Patroni; here [`PrimaryCheck`] answers.
 
@@ -82,8 +82,6 @@ impl Haproxy {
     /// # Errors
     /// When it is not installed; the text is for the report.
     pub fn start(backends: &[(SocketAddr, &PrimaryCheck)]) -> Result<Self, String> {
-        let program =
-            find_program("haproxy").ok_or("HAProxy is not installed: apt-get install haproxy")?;
         let address: SocketAddr = ([127, 0, 0, 1], free_port()).into();
         let servers: String = backends
             .iter()
@@ -98,6 +96,16 @@ impl Haproxy {
              listen postgres\n    bind {address}\n    option httpchk\n    http-check expect status 200\n    \
              default-server inter 200ms fall 2 rise 1 on-marked-down shutdown-sessions\n{servers}"
         );
+        Self::run(address, &config)
+    }
+
+    /// With a configuration of the caller's own, which binds this address.
+    ///
+    /// # Errors
+    /// When it is not installed; the text is for the report.
+    pub fn run(address: SocketAddr, config: &str) -> Result<Self, String> {
+        let program =
+            find_program("haproxy").ok_or("HAProxy is not installed: apt-get install haproxy")?;
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("haproxy.cfg");
         fs::write(&file, config).unwrap();
