@@ -8,6 +8,7 @@ mod origin;
 mod query;
 mod rates;
 mod tokens;
+mod traces;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -18,6 +19,7 @@ pub use self::{
     query::{QueryConfig, Switch},
     rates::RateConfig,
     tokens::TokenConfig,
+    traces::{Share, TraceConfig},
 };
 use crate::sales::Limits;
 
@@ -54,6 +56,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub persisted: PersistedConfig,
+
+    #[command(flatten)]
+    pub traces: TraceConfig,
 }
 
 impl Config {

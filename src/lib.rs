@@ -43,3 +43,4 @@ pub mod seat;
 pub mod store;
 mod text;
 pub mod time;
+pub mod traces;

@@ -25,12 +25,15 @@ use rowlock::{
     migrate, organizers, rush,
     sales::Sales,
     store::{DatabaseUrl, Store},
+    traces::Traces,
 };
 use tokio::{net::TcpListener, runtime::Runtime};
-use tracing::Level;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::{
-    filter::{Targets, filter_fn},
+    Layer,
+    filter::{FilterExt, Targets, filter_fn},
     layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -198,8 +201,20 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    start_log(&cli.log)?;
-    match cli.command {
+    let traces = match &cli.command {
+        Command::Serve { config } | Command::Demo { config, .. } => Traces::begin(&config.traces)?,
+        _ => None,
+    };
+    start_log(&cli.log, traces.as_ref())?;
+    let code = carry_out(cli.command);
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    code
+}
+
+fn carry_out(command: Command) -> Result<ExitCode, Failure> {
+    match command {
         Command::Schema { federation: false } => print!("{}", graphql::sdl()),
         Command::Schema { federation: true } => print!("{}", graphql::subgraph_sdl()),
         Command::Token {
@@ -271,7 +286,7 @@ fn sentence(error: &dyn Error) -> String {
 /// its password. They are not heard, whatever the filter says.
 const INDISCREET: [&str; 2] = ["tungstenite", "sea_orm::driver"];
 
-fn start_log(config: &LogConfig) -> Result<(), Failure> {
+fn start_log(config: &LogConfig, traces: Option<&Traces>) -> Result<(), Failure> {
     let filter: Targets = config
         .filter
         .parse()
@@ -281,15 +296,33 @@ fn start_log(config: &LogConfig) -> Result<(), Failure> {
         *metadata.level() <= Level::WARN
             || !INDISCREET.iter().any(|library| target.starts_with(library))
     });
+    let registry = tracing_subscriber::registry();
+    match traces {
+        None => registry
+            .with(filter)
+            .with(discreet)
+            .with(lines(config.format))
+            .init(),
+        // They have what the log leaves out.
+        Some(traces) => registry
+            .with(traces.layer())
+            .with(lines(config.format).with_filter(filter.and(discreet)))
+            .init(),
+    }
+    Ok(())
+}
+
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
-    let log = tracing_subscriber::registry().with(filter).with(discreet);
-    match config.format {
-        LogFormat::Pretty => log.with(lines).init(),
-        LogFormat::Json => log.with(lines.json()).init(),
+    match format {
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     }
-    Ok(())
 }
 
 async fn run_migrate(action: &MigrateAction, database: &DatabaseConfig) -> Result<(), Failure> {

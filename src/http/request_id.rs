@@ -70,7 +70,9 @@ fn is_reasonable(id: &str) -> bool {
 
 /// The span of a request. Never its query: that holds what customers typed.
 pub fn span(id: &RequestId, request: &Request) -> Span {
-    tracing::info_span!("request", request.id = &**id, http.method = %request.method(), http.path = request.uri().path())
+    let span = tracing::info_span!("request", request.id = &**id, http.method = %request.method(), http.path = request.uri().path());
+    crate::traces::continue_in(&span, request.headers());
+    span
 }
 
 /// The span of an operation of a socket.

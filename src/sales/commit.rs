@@ -31,6 +31,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
     FromQueryResult, QueryResult, Select, Statement, TransactionOptions, TransactionTrait,
 };
+use tracing::{Instrument, Span};
 
 use self::{
     facts::Age,
@@ -114,6 +115,7 @@ pub struct Made {
     settled: Vec<Settled>,
     keep: Keep,
     locked: HashSet<(EventId, TicketId)>,
+    span: Span,
 }
 
 /// A transaction that has begun.
@@ -251,10 +253,12 @@ impl Transaction {
         requests: &[Request<'_>],
         trust: Trust,
         hints: &Hints,
+        span: Span,
     ) -> Result<Made, Failure> {
         let mut facts = Facts::default();
         // When this bound runs out, nothing has happened; when that of the commit does, perhaps all has.
         let attempt = async { Ok(self.attempt(&mut facts, requests, trust, hints).await) };
+        let attempt = attempt.instrument(span.clone());
         let (settled, keep) =
             bounded(self.backend, TRANSACTION_MAX, "settling a batch", attempt).await??;
         Ok(Made {
@@ -262,6 +266,7 @@ impl Transaction {
             settled,
             keep,
             locked: facts.locked.into_keys().collect(),
+            span,
         })
     }
 
@@ -404,7 +409,8 @@ impl Made {
     /// When nothing of the batch happened, or, if [`Failure::is_commit_unknown`], perhaps all of it.
     pub async fn end(self) -> Result<Ended, Failure> {
         let times = self.tx.times.clone();
-        let settled = self.tx.end(Ok((self.settled, self.keep))).await?;
+        let ending = self.tx.end(Ok((self.settled, self.keep)));
+        let settled = ending.instrument(self.span).await?;
         Ok(Ended { settled, times })
     }
 }

@@ -22,7 +22,7 @@ use super::{
     commit::{Blocker, Ended, Hints, Made, Settled},
     counter::{Claims, Committing, Counter},
     decide::{Done, Request},
-    entry::{Entry, Late},
+    entry::{Entry, Late, span_of},
     failure::{Cause, Failure},
     lane::Lane,
     slow::SlowLog,
@@ -251,7 +251,8 @@ impl Desk {
         trust: Trust,
     ) -> Result<Made, Failure> {
         let tx = lane.begin().await?;
-        tx.make(&requests(part), trust, &self.hints).await
+        tx.make(&requests(part), trust, &self.hints, span_of(part))
+            .await
     }
 
     /// Tells each buyer what became of their command.

@@ -12,6 +12,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::Instant,
 };
+use tracing::Span;
 
 use super::{Outcome, SaleFault, command::Command, commit::Blocker, decide::Request};
 use crate::{auth::Account, ids::CustomerId};
@@ -52,8 +53,20 @@ pub struct Entry {
 /// Where a command's buyer waits for its outcome.
 struct Slot {
     place: Place,
+    /// Of the request that asks, for traces.
+    span: Span,
     reply: oneshot::Sender<Result<Outcome, SaleFault>>,
     _room: OwnedSemaphorePermit,
+}
+
+/// The span of a transaction for these commands. It follows from the requests, which go on beside it: in traces it is linked to
+/// theirs.
+pub fn span_of(part: &[Entry]) -> Span {
+    let span = tracing::info_span!("batch", batch.len = part.len());
+    for entry in part {
+        span.follows_from(&entry.slot.span);
+    }
+    span
 }
 
 /// What a command that is given up is told.
@@ -130,6 +143,7 @@ impl Arrival {
         let place = Place::default();
         let slot = Slot {
             place: place.clone(),
+            span: Span::current(),
             reply,
             _room: room,
         };

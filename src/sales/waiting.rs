@@ -20,7 +20,7 @@ use self::room::{Key, Room};
 use super::{
     commit::{Blocker, Transaction, Wait},
     desk::{self, Desk, Limits},
-    entry::{Entry, Late},
+    entry::{Entry, Late, span_of},
     failure::{Cause, Failure},
     lane::Lane,
     sql::Trust,
@@ -280,7 +280,8 @@ async fn attempt(
     }
     let part = desk.waiting.room().take(key, desk.waiting.batch_len_max);
     let requests = desk::requests(&part);
-    let ended = match tx.make(&requests, Trust::Status, &desk.hints).await {
+    let span = span_of(&part);
+    let ended = match tx.make(&requests, Trust::Status, &desk.hints, span).await {
         Ok(made) => made.end().await,
         Err(failure) => Err(failure),
     };

@@ -56,6 +56,8 @@ mod statements;
 mod storefront;
 mod terms;
 mod tokens;
+#[cfg(feature = "otlp")]
+mod traces;
 mod values;
 
 /// The binary under test.
