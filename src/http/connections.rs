@@ -128,24 +128,23 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(NOTHING_TAKEN_MAX));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_WAIT_MAX)
-            .max_header_size(HEAD_LEN_MAX)
-            .max_buf_size(HEAD_LEN_MAX)
-            .serve_connection(
-                Worded::new(TokioIo::new(Box::pin(stream))),
-                AtSeat {
-                    routes: TowerToHyperService::new(self.routes.clone()),
-                    seat: Seat {
-                        _permit: Arc::new(permit),
-                    },
-                    peer: Peer(peer.ip()),
-                },
-            )
-            .with_upgrades();
+        let service = AtSeat {
+            routes: TowerToHyperService::new(self.routes.clone()),
+            seat: Seat {
+                _permit: Arc::new(permit),
+            },
+            peer: Peer(peer.ip()),
+        };
         let finishing = self.finishing.clone();
         self.tasks.spawn(async move {
+            // Made in here: what a task is given and then moves has room in it twice.
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_WAIT_MAX)
+                .max_header_size(HEAD_LEN_MAX)
+                .max_buf_size(HEAD_LEN_MAX)
+                .serve_connection(Worded::new(TokioIo::new(Box::pin(stream))), service)
+                .with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 biased;
