@@ -47,6 +47,9 @@ const ANSWER_LEN_MAX: usize = 64 * 1024;
 const PORT: u16 = 4318;
 const PATH: &str = "/v1/traces";
 
+/// A batch is linked to as many of its requests.
+const LINKS_MAX: u32 = 1_000;
+
 const TRACEPARENT: &str = "traceparent";
 
 /// Why there are no traces.
@@ -88,6 +91,7 @@ impl Traces {
             .with_batch_exporter(exporter)
             .with_sampler(Sampled::new(config.otlp_share))
             .with_resource(resource)
+            .with_max_links_per_span(LINKS_MAX)
             .build();
         Ok(Some(Self(provider)))
     }
