@@ -93,7 +93,7 @@ pub async fn serve(
     let metrics = metrics::serve(metrics_listener, &app);
     let finishing = CancellationToken::new();
     let routes = routes(app, hosts, finishing.clone());
-    let mut server = Connections::new(routes, connections_max, finishing);
+    let mut server = Connections::new(routes, connections_max).ending_by(finishing, grace);
 
     let is_asked = tokio::select! {
         failed = server.accept(&listener) => return Err(failed),
@@ -107,7 +107,11 @@ pub async fn serve(
     let grace = if is_asked { grace } else { LAST_ANSWERS };
     listeners.close();
     // Requests that are being read may still become sales, so that the desk closes after them.
-    let served = async { tokio::join!(server.finish(), listeners.ended()) };
+    let served = async {
+        server.finish().await;
+        // One of the last requests may have been for a socket.
+        listeners.ended().await;
+    };
     let is_served = timeout_at(begin + grace, served).await.is_ok();
     sales.close();
     if !is_asked {

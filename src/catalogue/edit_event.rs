@@ -92,12 +92,7 @@ pub async fn update_event(
         if event.version != version {
             return refused(stale());
         }
-        if let Some(slug) = &change.slug
-            && *slug != event.slug
-            && is_shown_under(&store, slug).await?
-        {
-            return refused(slug_taken(UpdateEventCode::SlugTaken));
-        }
+        let new_slug = change.slug.clone().filter(|slug| *slug != event.slug);
         let status = event.status;
         let (held, owned) = (
             change.held_per_customer_max,
@@ -107,6 +102,11 @@ pub async fn update_event(
             Ok(changed) => changed,
             Err(refusals) => return Ok(Err(refusals)),
         };
+        if let Some(slug) = new_slug
+            && is_shown_under(&store, &slug).await?
+        {
+            return refused(slug_taken(UpdateEventCode::SlugTaken));
+        }
         let mut update = Entity::update_many().set(changed);
         if let Some(max) = held {
             update = update.col_expr(Column::HeldPerCustomerEver, held_ever(max));

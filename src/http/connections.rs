@@ -3,7 +3,7 @@
 //! axum's own `serve` has none of these bounds: a client that sends half a header would keep its connection, and the
 //! server's end, for ever.
 
-use std::{io, iter, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, header::UPGRADE, server::conn::http1, service::Service};
@@ -35,7 +35,7 @@ const NOTHING_TAKEN_MAX: Duration = Duration::from_secs(15);
 
 /// At the server's end, how long a connection on which nothing is asked stays: what has been sent on it at this moment, and is not
 /// here yet, is still answered. It would be lost otherwise, since who sent it cannot know whether it was heard.
-const LAST_REQUEST_WAIT: Duration = Duration::from_secs(1);
+const LAST_REQUEST_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The system has no more file descriptors, or another passing trouble: wait for some connection to end.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -72,17 +72,28 @@ pub struct Connections {
     routes: Router,
     permits: Arc<Semaphore>,
     finishing: CancellationToken,
+    last_request_wait: Duration,
     tasks: JoinSet<()>,
 }
 
 impl Connections {
-    /// The routes say with each answer that it is the connection's last once `finishing` is cancelled.
-    pub fn new(routes: Router, connections_max: usize, finishing: CancellationToken) -> Self {
+    pub fn new(routes: Router, connections_max: usize) -> Self {
         Self {
             routes,
             permits: Arc::new(Semaphore::new(connections_max)),
-            finishing,
+            finishing: CancellationToken::new(),
+            last_request_wait: LAST_REQUEST_WAIT_MAX,
             tasks: JoinSet::new(),
+        }
+    }
+
+    /// That they are finished is told by `finishing`, so that the routes can say with an answer that it is its connection's last;
+    /// and they have `grace` for it.
+    pub fn ending_by(self, finishing: CancellationToken, grace: Duration) -> Self {
+        Self {
+            finishing,
+            last_request_wait: LAST_REQUEST_WAIT_MAX.min(grace / 2),
+            ..self
         }
     }
 
@@ -108,9 +119,16 @@ impl Connections {
     /// Accepts whoever has connected and waits in the system's own queue, and nobody any more: with the listener they would be
     /// reset, and what they have sent lost.
     pub fn accept_last(&mut self, listener: TcpListener) {
-        let waiting = listener.into_std().into_iter();
-        let waiting = waiting.flat_map(|listener| iter::from_fn(move || listener.accept().ok()));
-        for (stream, peer) in waiting {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        loop {
+            let (stream, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if is_of_one_connection(&error) => continue,
+                // Nobody is left, or no more can be had.
+                Err(_) => break,
+            };
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
                 break;
             };
@@ -135,7 +153,7 @@ impl Connections {
             },
             peer: Peer(peer.ip()),
         };
-        let finishing = self.finishing.clone();
+        let (finishing, last_request_wait) = (self.finishing.clone(), self.last_request_wait);
         self.tasks.spawn(async move {
             // Made in here: what a task is given and then moves has room in it twice.
             let connection = http1::Builder::new()
@@ -150,7 +168,7 @@ impl Connections {
                 biased;
                 ended = connection.as_mut() => ended,
                 () = finishing.cancelled() => {
-                    let last = timeout(LAST_REQUEST_WAIT, connection.as_mut()).await;
+                    let last = timeout(last_request_wait, connection.as_mut()).await;
                     match last {
                         Ok(ended) => ended,
                         Err(_) => {

@@ -10,7 +10,6 @@ use axum::{
     routing::get,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::{App, connections::Connections, listeners::Listeners};
 use crate::{
@@ -40,7 +39,7 @@ pub fn serve(
     async move {
         match listener {
             Some(listener) => {
-                Connections::new(routes, CONNECTIONS_MAX, CancellationToken::new())
+                Connections::new(routes, CONNECTIONS_MAX)
                     .accept(&listener)
                     .await
             }

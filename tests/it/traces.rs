@@ -144,16 +144,23 @@ async fn a_purchase_is_traced_from_its_caller_to_the_batch_that_served_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_share_of_nothing_is_nothing_whatever_the_caller_says() {
+async fn what_is_recorded_is_not_for_the_caller_to_say() {
     let database = Database::sqlite().await;
     let collector = Collector::start().await;
     let mut server = Server::builder(&database)
         .env("ROWLOCK_OTLP_ENDPOINT", &collector.url)
-        .env("ROWLOCK_OTLP_SHARE", "0")
+        // One in a million: none of ten.
+        .env("ROWLOCK_OTLP_SHARE", "0.000001")
         .start()
         .await;
-    let recorded = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    ask_in_trace(&server, recorded, &json!({ "query": "{ __typename }" })).await;
+    // Neither the flag nor an id that a sampler by ids would take.
+    for recorded in [
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+        "4bf92f3577b34da60000000000000001",
+    ] {
+        let recorded = format!("00-{recorded}-00f067aa0ba902b7-01");
+        ask_in_trace(&server, &recorded, &json!({ "query": "{ __typename }" })).await;
+    }
     server.terminate();
     assert!(server.wait_exit(END_MAX).await.success());
     assert!(collector.spans().is_empty(), "{:#?}", collector.spans());
@@ -177,6 +184,8 @@ async fn sales_go_on_without_the_collector() {
     assert!(outcome.is_sold(), "{outcome:?}");
     server.terminate();
     assert!(server.wait_exit(END_MAX).await.success());
+    let log = server.log().join("\n");
+    assert!(log.contains("traces are dropped"), "{log}");
 }
 
 #[test]
