@@ -31,7 +31,7 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
     Layer,
-    filter::{FilterExt, Targets, filter_fn},
+    filter::{FilterExt, LevelFilter, Targets, filter_fn},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -296,6 +296,8 @@ fn start_log(config: &LogConfig, traces: Option<&Traces>) -> Result<(), Failure>
         *metadata.level() <= Level::WARN
             || !INDISCREET.iter().any(|library| target.starts_with(library))
     });
+    // It says nothing of levels, which is no reason to ask it of each.
+    let discreet = discreet.with_max_level_hint(LevelFilter::TRACE);
     let registry = tracing_subscriber::registry();
     match traces {
         None => registry

@@ -1,11 +1,15 @@
 //! Traces by OTLP: a span for each request and for each transaction of the desk, which is linked to the requests that it
 //! serves.
 //!
-//! What is exported is what the log has, and no more: no document, no variable, no name. Of a caller's own trace (`traceparent`,
+//! What is exported are spans as the log has them: no document, no variable, no name. Of a caller's own trace (`traceparent`,
 //! <https://www.w3.org/TR/trace-context>) the ids are taken over, and not the word that it is to be recorded: anybody could have
 //! all of theirs recorded.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use http_body_util::{BodyExt, Full, Limited};
@@ -19,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use opentelemetry::{
     Context, KeyValue, TraceId,
     propagation::TextMapPropagator,
-    trace::{Link, SpanKind, TraceState, TracerProvider},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState, TracerProvider},
 };
 use opentelemetry_http::{HeaderExtractor, HttpClient, HttpError};
 use opentelemetry_otlp::{
@@ -28,17 +32,24 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::{
     Resource,
     propagation::TraceContextPropagator,
-    trace::{Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample},
+    trace::{SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample},
 };
 use tokio::{net::TcpStream, runtime::Runtime};
-use tracing::{Level, Span, Subscriber};
+use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    filter::{LevelFilter, filter_fn},
+    registry::LookupSpan,
+};
 
 use crate::config::{Share, TraceConfig};
 
 /// What a collector has to answer within.
 const EXPORT_MAX: Duration = Duration::from_secs(5);
+
+/// And at the server's end, when all else is done.
+const LAST_EXPORT_MAX: Duration = Duration::from_secs(1);
 
 /// It answers with a few bytes.
 const ANSWER_LEN_MAX: usize = 64 * 1024;
@@ -89,7 +100,7 @@ impl Traces {
         let resource = Resource::builder().with_service_name("rowlock").build();
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
-            .with_sampler(Sampled::new(config.otlp_share))
+            .with_sampler(Sampled(config.otlp_share))
             .with_resource(resource)
             .with_max_links_per_span(LINKS_MAX)
             .build();
@@ -106,12 +117,12 @@ impl Traces {
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
-            .with_filter(Targets::new().with_target("rowlock", Level::INFO))
+            .with_filter(filter_fn(is_exported).with_max_level_hint(LevelFilter::INFO))
     }
 
     /// Exports what is left.
     pub fn end(self) {
-        if let Err(error) = self.0.shutdown() {
+        if let Err(error) = self.0.shutdown_with_timeout(LAST_EXPORT_MAX) {
             tracing::warn!(%error, "the last traces were not exported");
         }
     }
@@ -122,40 +133,59 @@ pub fn continue_in(span: &Span, headers: &HeaderMap) {
     if !headers.contains_key(TRACEPARENT) {
         return;
     }
-    let parent = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    let said = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
+    let said = said.span().span_context().clone();
+    // The ids alone: whether it is recorded, and what others keep in its state, is the caller's.
+    let remote = SpanContext::new(
+        said.trace_id(),
+        said.span_id(),
+        TraceFlags::default(),
+        true,
+        TraceState::default(),
+    );
+    let parent = Context::new().with_remote_span_context(remote);
     // Where nothing is exported, there is no trace to be part of.
     let _ = span.set_parent(parent);
 }
 
-/// Some of the requests, by the ids of their traces; and of the transactions those that serve one of them.
-#[derive(Clone, Debug)]
-struct Sampled(Sampler);
-
-impl Sampled {
-    fn new(share: Share) -> Self {
-        Self(Sampler::TraceIdRatioBased(share.0))
-    }
+/// Spans, and none of the log's lines: what went wrong is for the log.
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span()
+        && *metadata.level() <= Level::INFO
+        && metadata.target().starts_with("rowlock")
 }
+
+/// A share of the requests, drawn by lot: by the trace's id, which is the caller's, the caller would decide. Of the transactions those
+/// that serve one of them.
+#[derive(Clone, Debug)]
+struct Sampled(Share);
 
 impl ShouldSample for Sampled {
     fn should_sample(
         &self,
         parent: Option<&Context>,
-        trace_id: TraceId,
-        name: &str,
-        kind: &SpanKind,
-        attributes: &[KeyValue],
+        _trace_id: TraceId,
+        _name: &str,
+        _kind: &SpanKind,
+        _attributes: &[KeyValue],
         links: &[Link],
     ) -> SamplingResult {
-        if links.iter().any(|link| link.span_context.is_sampled()) {
-            return SamplingResult {
-                decision: SamplingDecision::RecordAndSample,
-                attributes: Vec::new(),
-                trace_state: TraceState::default(),
-            };
+        let around = parent.map(|parent| parent.span().span_context().clone());
+        let around = around.filter(|around| around.is_valid() && !around.is_remote());
+        let is_sampled = match (around, links) {
+            (Some(around), _) => around.is_sampled(),
+            (None, []) => rand::random::<f64>() < self.0.0,
+            (None, links) => links.iter().any(|link| link.span_context.is_sampled()),
+        };
+        SamplingResult {
+            decision: if is_sampled {
+                SamplingDecision::RecordAndSample
+            } else {
+                SamplingDecision::Drop
+            },
+            attributes: Vec::new(),
+            trace_state: TraceState::default(),
         }
-        self.0
-            .should_sample(parent, trace_id, name, kind, attributes, links)
     }
 }
 
@@ -164,6 +194,7 @@ impl ShouldSample for Sampled {
 struct Collector {
     /// Of the exporting thread alone.
     runtime: Runtime,
+    is_failing: AtomicBool,
 }
 
 impl Collector {
@@ -171,7 +202,10 @@ impl Collector {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        Ok(Self { runtime })
+        Ok(Self {
+            runtime,
+            is_failing: AtomicBool::new(false),
+        })
     }
 }
 
@@ -179,8 +213,19 @@ impl Collector {
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         // The exporting thread has nothing else to do.
-        self.runtime
-            .block_on(async { tokio::time::timeout(EXPORT_MAX, send(request)).await })?
+        let sent = self
+            .runtime
+            .block_on(async { tokio::time::timeout(EXPORT_MAX, send(request)).await });
+        let answer = sent.unwrap_or_else(|late| Err(late.into()));
+        let was_failing = self.is_failing.swap(answer.is_err(), Ordering::Relaxed);
+        match &answer {
+            Err(error) if !was_failing => {
+                tracing::warn!(%error, "traces are dropped: the collector does not take them");
+            }
+            Ok(_) if was_failing => tracing::info!("the collector takes traces again"),
+            Ok(_) | Err(_) => {}
+        }
+        answer
     }
 }
 
@@ -203,6 +248,9 @@ async fn send(mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError>
             .collect()
             .await?
             .to_bytes();
+        if !parts.status.is_success() {
+            return Err(format!("the collector answered {}", parts.status).into());
+        }
         Ok(Response::from_parts(parts, body))
     };
     // Whatever ends the connection early is the answer's failure too.
