@@ -3,8 +3,8 @@
 use rand::{RngExt, rngs::StdRng};
 use rowlock::entity::ticket;
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait,
+    QueryFilter, QuerySelect, TransactionTrait,
 };
 
 use super::console;
@@ -23,6 +23,9 @@ pub async fn inject(stage: &Stage, random: &mut StdRng) -> Result<Locked, String
     let ticket = stage.hall.tickets[random.random_range(0..AMONG)];
     let locked = async {
         let lock = console.begin().await?;
+        // Longer than any sale has it; another operator may have it for a minute.
+        lock.execute_unprepared("SET LOCAL lock_timeout = '2s'")
+            .await?;
         ticket::Entity::find()
             .filter(ticket::Column::Id.eq(ticket))
             .lock_exclusive()
