@@ -12,7 +12,7 @@
 //!
 //! # Rooms, from the top
 //! Imports only go down: `main` → [`http`] → [`graphql`] → [`audit`] → [`sales`] | [`catalogue`] → [`organizers`] → [`entity`] → [`store`], with
-//! [`ids`], [`money`], [`seat`], [`page`], [`time`], [`metrics`] and [`config`] below all. [`demo`] and [`rush`]
+//! [`ids`], [`money`], [`seat`], [`page`], [`time`], [`metrics`], [`traces`] and [`config`] below all. [`demo`] and [`rush`]
 //! stand beside `main`. [`live`] tells whoever waits in this process, and other processes, that something has changed; `sales`
 //! rings, and `graphql` listens. What a change of tickets changes in their counts is said in `counts`, which `sales` and `catalogue`
 //! both append to. [`changes`] is the log of what changes of tickets: `sales` appends to it, and `graphql` reads it.
