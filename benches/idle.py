@@ -74,8 +74,9 @@ def opened(server, steps):
 
 def is_over(connection):
     """Whether the server has ended it; what it has said and nobody has read is no end."""
+    connection.setblocking(False)
     with contextlib.suppress(BlockingIOError):
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return not connection.recv(1, socket.MSG_PEEK)
     return False
 
 
