@@ -89,7 +89,7 @@ def event_id(server):
 
 
 def idle(steps_of):
-    """Ten thousand of a kind, one after the other; then for some seconds nothing happens."""
+    """Ten thousand of a kind, opened one after the other, and all of them open at the end."""
 
     def run(options):
         allow_files()

@@ -155,7 +155,6 @@ impl Connections {
         };
         let (finishing, last_request_wait) = (self.finishing.clone(), self.last_request_wait);
         self.tasks.spawn(async move {
-            // Made in here: what a task is given and then moves has room in it twice.
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_WAIT_MAX)

@@ -1,5 +1,5 @@
-// GraphiQL's style sheet carries two families of fonts in it, most of them for scripts that no schema is written in: as much as all
-// of its own code. It names what a system has beside them.
+// GraphiQL's style sheet carries two families of fonts in it, most of them for scripts that no schema is written in: a quarter of a
+// megabyte, compressed. It names what a system has beside them.
 const families = /@font-face\s*\{[^}]*font-family:\s*['"]?(?:Roboto|Fira Code)['"]?\s*;[^}]*\}/g;
 
 export const fonts = {
