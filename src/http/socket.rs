@@ -62,8 +62,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// large.
 const RUNNING_LEN_MAX: usize = 1024 * 1024;
 
-/// What is read and written at once. Thousands of sockets do nothing most of the time.
-const BUFFER_LEN: usize = 4 * 1024;
+/// What is read and written at once. Thousands of sockets do nothing most of the time, and most operations are shorter.
+const BUFFER_LEN: usize = 2 * 1024;
 
 /// Whether a request asks for a socket.
 pub fn is_wanted(parts: &Parts) -> bool {
