@@ -19,6 +19,7 @@ use rowlock_faults::{
     stage::Setting,
     use_server,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Break servers, networks and databases under load, and check that every promise is kept.
 #[derive(Parser)]
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
         tokio::select! {
             () = run(&arguments, &mut report) => {}
             // What it has mounted and started goes with it.
-            _ = tokio::signal::ctrl_c() => eprintln!("stopped before its end"),
+            () = stopped() => eprintln!("stopped before its end"),
         }
     });
     println!("{}", report.text());
@@ -86,6 +87,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Somebody wants it to end: at the keyboard, or a supervisor.
+async fn stopped() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a runtime hears signals");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 async fn run(arguments: &Arguments, report: &mut Report) {
