@@ -5,7 +5,7 @@
 //! organizers staff act, and as what, is in the database (`organizers`).
 //!
 //! A token is verified in `tokens.rs` by the issuer that it names (`issuer.rs`), with a key of that issuer's that is meant
-//! for the token's algorithm (`key.rs`), and its claims say the role (`roles.rs`). Keys come from where the operator has
+//! for the token's algorithm (`key.rs`), and its claims say the role (`roles.rs`); who comes again is recognized (`verified.rs`). Keys come from where the operator has
 //! them (`source.rs`: a secret, a file, an identity provider over `fetch.rs`), and `upkeep.rs` looks there again, by itself
 //! and when a token names a key that is not known yet (`look.rs`).
 //!
@@ -21,6 +21,7 @@ mod source;
 mod staff;
 mod tokens;
 mod upkeep;
+mod verified;
 
 use std::time::SystemTime;
 

@@ -14,6 +14,7 @@ use super::{
     roles::RoleRule,
     source::Source,
     staff::Staff,
+    verified::Known,
 };
 use crate::config::IssuerConfig;
 
@@ -92,9 +93,11 @@ impl Issuer {
         }
     }
 
+    /// Whose the token is, and which key says so.
+    ///
     /// # Errors
     /// When the token is none of this issuer's for us, or no longer.
-    pub fn verify(&self, token: &str, header: &Header) -> Result<Identity, Refused<'_>> {
+    pub fn verify(&self, token: &str, header: &Header) -> Result<Known, Refused<'_>> {
         let mut validations = self.validations.iter();
         let Some((algorithm, validation)) = validations.find(|(name, _)| *name == header.alg)
         else {
@@ -105,7 +108,10 @@ impl Issuer {
             let decoded =
                 jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, validation);
             match decoded {
-                Ok(data) => return Ok(self.identity(&data.claims)?),
+                Ok(data) => {
+                    let identity = self.identity(&data.claims)?;
+                    return Ok(Known { identity, key });
+                }
                 Err(error) => match error.kind() {
                     // Perhaps the next one.
                     ErrorKind::InvalidSignature => {}
@@ -125,6 +131,12 @@ impl Issuer {
             }
             Some(_) | None => TokenError::Invalid.into(),
         })
+    }
+
+    /// Whether this very key is still one of its keys.
+    pub fn has(&self, key: &Arc<Key>) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| source.keys().iter().any(|known| Arc::ptr_eq(known, key)))
     }
 
     /// Looks for new keys, and says whether there may be some.

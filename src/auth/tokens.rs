@@ -13,6 +13,7 @@ use super::{
     key::KeyError,
     source::{Source, SourceError, TriedFor},
     upkeep::Upkeep,
+    verified::{Known, Verified, hash_of},
 };
 use crate::config::IssuerConfig;
 
@@ -27,6 +28,7 @@ const LOOKS_MAX: usize = 2;
 
 pub struct Tokens {
     issuers: Vec<Issuer>,
+    verified: Verified,
 }
 
 /// Why an issuer cannot be used.
@@ -51,9 +53,7 @@ impl Tokens {
     pub fn new(secret: &[u8], issuer: &str, audience: &str) -> Result<Self, KeyError> {
         let config = IssuerConfig::new(issuer, audience);
         let sources = vec![Source::of_secret(secret)?];
-        Ok(Self {
-            issuers: vec![Issuer::new(&config, sources)],
-        })
+        Ok(Self::from_iter([Issuer::new(&config, sources)]))
     }
 
     /// With what is in files; what providers have is there after [`Self::keep`].
@@ -68,9 +68,7 @@ impl Tokens {
                 source,
             }),
         });
-        Ok(Self {
-            issuers: issuers.collect::<Result<_, _>>()?,
-        })
+        issuers.collect()
     }
 
     /// Gets the providers' keys, and keeps looking for others until the result is dropped.
@@ -149,6 +147,18 @@ impl Tokens {
     }
 
     fn look_at(&self, token: &str) -> Result<Identity, Refused<'_>> {
+        let hash = hash_of(token);
+        let is_good = |key: &_| self.issuers.iter().any(|issuer| issuer.has(key));
+        if let Some(identity) = self.verified.recall(&hash, is_good) {
+            return Ok(identity);
+        }
+        let known = self.check(token)?;
+        let identity = known.identity.clone();
+        self.verified.remember(hash, known);
+        Ok(identity)
+    }
+
+    fn check(&self, token: &str) -> Result<Known, Refused<'_>> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         // Whoever asks for an extension to be understood is not understood (RFC 7515, section 4.1.11).
         if header.crit.is_some() {
@@ -160,6 +170,15 @@ impl Tokens {
         let mut issuers = self.issuers.iter();
         let issuer = issuers.find(|issuer| issuer.name == named.iss);
         issuer.ok_or(TokenError::NotForUs)?.verify(token, &header)
+    }
+}
+
+impl FromIterator<Issuer> for Tokens {
+    fn from_iter<T: IntoIterator<Item = Issuer>>(issuers: T) -> Self {
+        Self {
+            issuers: issuers.into_iter().collect(),
+            verified: Verified::new(),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ struct Pace {
     /// Commands, and the seconds that they took; what is long ago counts less.
     commands: f64,
     secs: f64,
-    /// The end of the last batch.
+    /// The end of the last full batch.
     last_end: Instant,
 }
 
@@ -59,14 +59,14 @@ impl Admission {
 
     /// A batch of `len` that was begun then is over.
     pub fn served(&self, len: usize, begin: Instant, is_full: bool) {
+        if !is_full {
+            return;
+        }
         let now = Instant::now();
         let mut pace = self.pace();
         // Batches overlap: while one commits, the next is served.
         let took = now.duration_since(begin.max(pace.last_end)).as_secs_f64();
         pace.last_end = now;
-        if !is_full {
-            return;
-        }
         let kept = (-took / PACE_MEMORY.as_secs_f64()).exp();
         pace.commands = pace.commands * kept + len as f64;
         pace.secs = pace.secs * kept + took;
@@ -151,6 +151,18 @@ mod tests {
         let admission = Admission::new(WAIT_MAX, BATCH_LEN);
         serve(&admission, 1, Duration::from_millis(500), 10);
         assert_eq!(admission.admit(10_000), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_small_batch_that_ends_beside_a_full_one_makes_it_no_faster() {
+        let admission = Admission::new(WAIT_MAX, BATCH_LEN);
+        for _ in 0..40 {
+            let begin = Instant::now() - Duration::from_millis(250);
+            admission.pace().last_end = begin;
+            admission.served(1, begin, false);
+            admission.served(BATCH_LEN, begin, true);
+        }
+        assert!(admission.admit(4_000).is_err());
     }
 
     #[tokio::test]

@@ -7,13 +7,13 @@
 //!
 //! What cannot be settled at once goes to the [`super::waiting`] room, so that no buyer waits behind somebody else's lock.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use sea_orm::DbBackend;
 use tokio::{
     sync::{Mutex, MutexGuard, mpsc, oneshot},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     decide::{Done, Request},
     entry::{Entry, Late, span_of},
     failure::{Cause, Failure},
-    lane::Lane,
+    lane::{AHEAD_MAX, Lane},
     slow::SlowLog,
     sql::Trust,
     times::Times,
@@ -142,7 +142,7 @@ impl Desk {
             if is_wanted {
                 lane.begin_ahead().await;
             }
-            let mut at_counter = counter.lock().await;
+            let mut at_counter = turn_at(&counter, &mut lane).await;
             self.committing.worth(at_counter.len()).await;
             let batch = match at_counter.batch(&self.committing) {
                 Some(batch) => batch,
@@ -366,6 +366,18 @@ impl Desk {
                 Vec::new()
             }
             Cause::Data | Cause::TooLarge => halves(part, trust),
+        }
+    }
+}
+
+/// Waits for the counter. What was begun ahead is not kept open while whoever is there waits for buyers.
+async fn turn_at<'a>(counter: &'a Mutex<Counter>, lane: &mut Lane) -> MutexGuard<'a, Counter> {
+    let mut turn = pin!(counter.lock());
+    match timeout(AHEAD_MAX, &mut turn).await {
+        Ok(at_counter) => at_counter,
+        Err(_) => {
+            lane.roll_back_ahead().await;
+            turn.await
         }
     }
 }

@@ -22,7 +22,7 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// A transaction that was begun ahead for longer is not used: the database ends a session that is idle in one for two
 /// seconds, and the commit that it waited for may have taken that long.
-const AHEAD_MAX: Duration = Duration::from_secs(1);
+pub const AHEAD_MAX: Duration = Duration::from_secs(1);
 
 /// A connection to sell on, opened when first needed and again after a failure.
 pub struct Lane {

@@ -322,6 +322,72 @@ fn old_and_new_secrets_are_good_together() {
     }
 }
 
+/// Whether the token would be recognized, if its key were good.
+fn is_remembered(tokens: &Tokens, token: &str) -> bool {
+    tokens.verified.recall(&hash_of(token), |_| true).is_some()
+}
+
+#[tokio::test]
+async fn a_token_is_recognized_until_its_key_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys_are = |keys: Value| {
+        file(
+            directory.path(),
+            "keys",
+            &json!({ "keys": keys }).to_string(),
+        )
+    };
+    let (a, b) = (Ec::new(1), Ec::new(2));
+    let mut config = IssuerConfig::new("rowlock", "shop");
+    config.jwks_file = Some(keys_are(json!([a.jwk("a")])));
+    let shop = Tokens::of(&[config]).unwrap();
+    let token = signed(
+        &header(Algorithm::ES256, Some("a")),
+        &claims(json!({})),
+        &a.signing(),
+    );
+    assert!(!is_remembered(&shop, &token));
+    let first = shop.verify(&token).unwrap();
+    assert!(is_remembered(&shop, &token));
+    let again = shop.verify(&token).unwrap();
+    assert_eq!(again.caller.account(), first.caller.account());
+    assert_eq!(again.expires_at, first.expires_at);
+
+    // Another one beside it changes nothing for it.
+    let renew = || shop.issuers[0].sources[0].renew("rowlock", TriedFor::Change);
+    keys_are(json!([b.jwk("b"), a.jwk("a")]));
+    renew().await.unwrap();
+    assert!(shop.verify(&token).is_ok());
+    assert!(is_remembered(&shop, &token));
+
+    keys_are(json!([b.jwk("b")]));
+    renew().await.unwrap();
+    assert_eq!(shop.verify(&token).unwrap_err(), TokenError::Invalid);
+    assert!(!is_remembered(&shop, &token));
+}
+
+#[tokio::test]
+async fn a_token_is_recognized_until_it_ends() {
+    let shop = with_keys(&json!([oct("a", KEY)]), |config| config.leeway_secs = 0);
+    let end = chrono::Utc::now().timestamp() + 2;
+    let token = with_secret(&claims(json!({ "exp": end })));
+    assert!(shop.verify(&token).is_ok());
+    assert!(is_remembered(&shop, &token));
+    while chrono::Utc::now().timestamp() <= end {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(shop.verify(&token).unwrap_err(), TokenError::Expired);
+    assert!(!is_remembered(&shop, &token));
+}
+
+#[test]
+fn what_is_refused_is_not_remembered() {
+    let shop = tokens("shop");
+    let token = with_secret(&claims(json!({ "aud": "elsewhere" })));
+    assert_eq!(shop.verify(&token).unwrap_err(), TokenError::NotForUs);
+    assert!(!is_remembered(&shop, &token));
+}
+
 #[test]
 fn each_issuer_has_its_own_keys_people_and_words() {
     let directory = tempfile::tempdir().unwrap();
