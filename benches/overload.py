@@ -15,6 +15,8 @@ from proxy import between
 ROUND_TRIP_SECS = 0.05
 # Those who wait for the desk, and those who are being turned away.
 BUYERS = 4_000
+# As many as are served at once, to find out how many that is.
+AT_ONCE = 1_024
 TICKETS = 200_000
 # Rush says so when the machine cannot ask as fast as it should; the rate that was reached is in the table.
 EXIT_CODES = (0, 2)
@@ -36,9 +38,11 @@ def offered(times, round_trip=ROUND_TRIP_SECS):
             # Of any seats, since a list of each would first be read over that network.
             arguments = ["--pattern", "any", "--duration", f"{options.seconds}s"]
             if times:
+                # A desk that has served nothing yet does not know how fast it is, and lets in whoever comes in its first second.
+                rush_run(rows, [server], "--pattern", "any", "--duration", "2s", "--buyers", AT_ONCE, stop=False)
                 arguments += ["--buyers", BUYERS, "--rate", round(peaks[round_trip] * times)]
             else:
-                arguments += ["--buyers", 1_024]
+                arguments += ["--buyers", AT_ONCE]
             figures = rush_run(rows, [server], *arguments, exit_codes=EXIT_CODES if times else (0,))
         if not times:
             peaks[round_trip] = figures["rate"]

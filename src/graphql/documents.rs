@@ -207,14 +207,22 @@ impl Documents {
     /// The document with this text, from those that are kept or checked now.
     async fn find(&self, text: &str) -> Result<Arc<Document>, Vec<ServerError>> {
         if text.len() > DOCUMENT_LEN_MAX {
-            return self.check(text).await.map(Arc::new);
+            return self.check_apart(text).await.map(Arc::new);
         }
         if let Some(document) = self.checked.get(text) {
             return Ok(document);
         }
-        let document = Arc::new(self.check(text).await?);
+        let document = Arc::new(self.check_apart(text).await?);
         self.checked.insert(text.to_owned(), Arc::clone(&document));
         Ok(document)
+    }
+
+    /// Most documents are known: no request has room for checking one while it waits for something else.
+    fn check_apart(
+        &self,
+        text: &str,
+    ) -> impl Future<Output = Result<Document, Vec<ServerError>>> + Send {
+        Box::pin(self.check(text))
     }
 
     async fn check(&self, text: &str) -> Result<Document, Vec<ServerError>> {

@@ -62,9 +62,9 @@ pub enum Freshness {
     OfAMoment,
 }
 
-/// A request that may be executed.
+/// A request that may be executed. It goes from hand to hand, and would have room in each of them.
 pub struct Ready {
-    execution: Execution,
+    execution: Box<Execution>,
 }
 
 struct Execution {
@@ -125,7 +125,7 @@ impl Engine {
             }
             OperationType::Subscription => Deadline::Each(self.answer_within),
         };
-        let execution = Execution {
+        let execution = Box::new(Execution {
             executor: Arc::clone(&self.executor),
             request,
             prepared,
@@ -133,7 +133,7 @@ impl Engine {
             deadline,
             freshness: Freshness::Now,
             request_id: request_id.map(str::to_owned),
-        };
+        });
         Ok(Ready { execution })
     }
 
@@ -153,7 +153,7 @@ impl Engine {
             return answer;
         }
         // Whoever waits for it may be the one who carries it on.
-        let run = |execution: Execution| {
+        let run = |execution: Box<Execution>| {
             AssertUnwindSafe(execution.run().in_current_span())
                 .catch_unwind()
                 .map(|answer| answer.map(Arc::new).map_err(|_| Panicked))
@@ -256,7 +256,7 @@ impl Execution {
         (request, self.executor, finish)
     }
 
-    async fn run(self) -> Answer {
+    async fn run(self: Box<Self>) -> Answer {
         let (request, executor, finish) = self.begin();
         finish.answer(executor.schema.execute(request).await)
     }
