@@ -90,7 +90,8 @@ const SALES_SESSION: &[(&str, &str)] = &[
     ("enable_seqscan", "off"),
     // Where there is no index, that prices a plan so high that PostgreSQL would compile it.
     ("jit", "off"),
-    // The plan for an array of one is the plan for an array of many: planning each anew costs more than it finds.
+    // The plan for an array of one is the plan for an array of many: planning each anew costs more than it finds. Each lane has
+    // them made anew when they have become old.
     ("plan_cache_mode", "force_generic_plan"),
 ];
 

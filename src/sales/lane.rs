@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, RuntimeErr};
 
 use tokio::time::Instant;
 
@@ -24,10 +24,16 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 /// seconds, and the commit that it waited for may have taken that long.
 pub const AHEAD_MAX: Duration = Duration::from_secs(1);
 
+/// How old a plan of PostgreSQL's may be. It is kept until its tables were analysed, in a minute at the soonest, and may be from when
+/// one of them was all but empty: a plan that reads it whole costs nothing then, and half the rate of an on-sale seconds later.
+const PLAN_AGE_MAX: Duration = Duration::from_secs(1);
+
 /// A connection to sell on, opened when first needed and again after a failure.
 pub struct Lane {
     store: Arc<Store>,
     open: Option<DatabaseConnection>,
+    /// When its oldest plan may have been made.
+    planned: Instant,
     /// A transaction for the next batch, and since when it is there. It has seen and locked nothing.
     ahead: Option<(Transaction, Instant)>,
 }
@@ -37,6 +43,7 @@ impl Lane {
         Self {
             store,
             open: None,
+            planned: Instant::now(),
             ahead: None,
         }
     }
@@ -88,8 +95,9 @@ impl Lane {
     }
 
     pub async fn connection(&mut self) -> Result<DatabaseConnection, Fault> {
-        if let Some(open) = &self.open {
-            return Ok(open.clone());
+        if let Some(open) = self.open.clone() {
+            self.plan_anew(&open).await?;
+            return Ok(open);
         }
         let opened = self
             .store
@@ -100,7 +108,21 @@ impl Lane {
                 other => DbErr::Conn(RuntimeErr::Internal(other.to_string())),
             });
         let opened = opened.step("connecting to the database")?;
+        self.planned = Instant::now();
         Ok(self.open.insert(opened).clone())
+    }
+
+    /// Has the database forget plans that have become old: planning once in a while costs less than it may find.
+    async fn plan_anew(&mut self, open: &DatabaseConnection) -> Result<(), Fault> {
+        let backend = self.store.backend();
+        if backend != DbBackend::Postgres || self.planned.elapsed() < PLAN_AGE_MAX {
+            return Ok(());
+        }
+        let forgotten = open.execute_unprepared("DISCARD PLANS");
+        let step = "having the database plan anew";
+        bounded(backend, DATABASE_WAIT_MAX, step, forgotten).await?;
+        self.planned = Instant::now();
+        Ok(())
     }
 
     /// Closes the lane's connection; the next use opens another. SQLite's one writer is a file in this process: there is

@@ -40,6 +40,7 @@ mod migrations;
 mod nights;
 mod overload;
 mod pairs;
+mod plans;
 mod purchase;
 mod queries;
 mod rates;

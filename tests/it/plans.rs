@@ -1,0 +1,57 @@
+//! Plans that PostgreSQL keeps: none is kept from when a table was empty until it is large.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait;
+
+use crate::harness::{Client, Database, Server, eventually, rows, seed};
+
+/// A plan's age at most, see `sales/lane.rs`, and a moment more.
+const PLAN_AGE: Duration = Duration::from_millis(1_200);
+
+/// PostgreSQL's sessions tell what they have read when they are idle, after ten seconds.
+const COUNTED_WITHIN: Duration = Duration::from_secs(30);
+
+const HOLDS: i64 = 20_000;
+
+/// What one purchase of a hold may read of the holds' indexes.
+const READ_MAX: i64 = 100;
+
+async fn hold_and_purchase(buyer: &Client, ticket: &str) {
+    let hold = buyer.hold_tickets(&[ticket], "hold").await.held();
+    let outcome = buyer.purchase_hold(&hold.id, "purchase").await;
+    assert!(outcome.is_sold(), "{outcome:?}");
+}
+
+/// An on-sale that begins on a new database holds thousands of seats before PostgreSQL analyses the table of holds for the first
+/// time. A plan from its beginning reads all of them for every purchase of one.
+#[tokio::test]
+async fn a_plan_from_when_there_were_no_holds_is_not_kept() {
+    let database = Database::postgres().await;
+    let server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), 2).await;
+    let hand = database.connect().await;
+    hand.execute_unprepared("ANALYZE holds").await.unwrap();
+    let ids = event.ticket_ids();
+    hold_and_purchase(&server.client().customer("ada"), ids[0]).await;
+
+    let many = format!(
+        "INSERT INTO holds (event_id, id, customer_id, status, held_until, extendable_until, tickets_len, created_at)
+         SELECT event_id, gen_random_uuid(), gen_random_uuid(), 'RELEASED', held_until, extendable_until, 0, created_at
+         FROM (SELECT * FROM holds LIMIT 1) AS hold CROSS JOIN generate_series(1, {HOLDS})"
+    );
+    hand.execute_unprepared(&many).await.unwrap();
+    tokio::time::sleep(PLAN_AGE).await;
+    hold_and_purchase(&server.client().customer("bob"), ids[1]).await;
+
+    eventually("both purchases to be counted", COUNTED_WITHIN, async || {
+        let changed = "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'holds'";
+        (rows::count(&hand, changed).await == 2).then_some(())
+    })
+    .await;
+    let read = "SELECT SUM(idx_tup_read)::BIGINT FROM pg_stat_user_indexes WHERE relname = 'holds'";
+    let read = rows::count(&hand, read).await;
+    assert!(read <= READ_MAX, "{read} entries of indexes were read");
+    hand.close().await.unwrap();
+    rows::assert_clean(&database).await;
+}
