@@ -18,6 +18,7 @@ mod m0009_fewer_indexes;
 mod m0010_members;
 mod m0011_changes;
 mod m0012_slugs;
+mod m0013_tickets_of_hold;
 
 use sea_orm_migration::prelude::*;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_members::Migration),
             Box::new(m0011_changes::Migration),
             Box::new(m0012_slugs::Migration),
+            Box::new(m0013_tickets_of_hold::Migration),
         ]
     }
 }

@@ -73,7 +73,6 @@ pub fn pass_gates_and_lock(foreseen: &Foreseen) -> Statement {
              ) AS own ON TRUE LEFT JOIN LATERAL (
                  SELECT {TICKET_COLUMNS} FROM tickets
                  WHERE own IS NOT NULL AND tickets.event_id = claimed.event_id AND tickets.hold_id = claimed.hold_id
-                     AND tickets.status = 'HELD'
                  LIMIT {TICKETS_PER_ORDER_MAX} {SKIP_LOCKED}
              ) AS found ON TRUE"
         ),

@@ -184,9 +184,9 @@ pub fn read_holds(backend: DbBackend, ids: &[(EventId, HoldId)]) -> Read {
     let ids = pairs(ids.iter().map(|(event, hold)| (event.0, hold.0)));
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], ids);
     let now = clock(backend);
-    // A literal status: a plan that is kept cannot use a partial index for a parameter.
     let hold = "holds.event_id = wanted.event_id AND holds.id = wanted.id";
-    let held = "tickets.event_id = wanted.event_id AND tickets.hold_id = wanted.id AND tickets.status = 'HELD'";
+    // No status: with one, PostgreSQL may look among all that are held, see the migration's `m0013_tickets_of_hold`.
+    let held = "tickets.event_id = wanted.event_id AND tickets.hold_id = wanted.id";
     let tables = match backend {
         // One look into each index, whatever the planner knows, as in [`look_up`].
         DbBackend::Postgres => format!(
