@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Identity, key::Key};
 
-/// Remembered tokens: some three megabytes of them.
+/// Remembered tokens, each by its hash, with the two names of an account.
 const LEN_MAX: usize = 10_000;
 
 /// The tokens themselves are secrets, and are not kept.

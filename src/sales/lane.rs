@@ -25,7 +25,7 @@ pub const DATABASE_WAIT_MAX: Duration = Duration::from_secs(3);
 pub const AHEAD_MAX: Duration = Duration::from_secs(1);
 
 /// How old a plan of PostgreSQL's may be. It is kept until its tables were analysed, in a minute at the soonest, and may be from when
-/// one of them was all but empty: a plan that reads it whole costs nothing then, and half the rate of an on-sale seconds later.
+/// one of them was all but empty: a plan that reads it whole costs nothing then, and more with each row that an on-sale adds.
 const PLAN_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// A connection to sell on, opened when first needed and again after a failure.
