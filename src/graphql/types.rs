@@ -1,6 +1,6 @@
 //! What the schema says of its types, read once from its own text: which values fit, and what a field leads to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_graphql::{
     Name, Positioned,
@@ -29,7 +29,8 @@ pub enum Kind {
     Id,
     /// A scalar of ours: its values are read when a field is executed.
     Custom,
-    Enum(HashSet<String>),
+    /// Its values, in the schema's order.
+    Enum(Vec<String>),
     Input(Input),
     /// An object, or an interface; a union has no fields.
     Output(HashMap<String, Field>),

@@ -14,7 +14,10 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(30);
 
 const HOLDS: i64 = 20_000;
 
-/// What two holds and their purchases may read of the indexes of holds and of what is held.
+/// More than are numbered by one statement.
+const CHANGES: i64 = 3_000;
+
+/// What two holds and their purchases may read of the indexes of holds and of what is held, and numbering of the log's key.
 const READ_MAX: i64 = 100;
 
 async fn hold_and_purchase(buyer: &Client, ticket: &str) {
@@ -61,5 +64,39 @@ async fn a_hold_is_bought_by_looking_at_no_other_however_many_there_are_now() {
                 WHERE relname = 'holds' OR indexrelname IN ('tickets_held', 'tickets_by_hold')";
     let read = rows::count(&hand, read).await;
     assert!(read <= READ_MAX, "{read} entries of indexes were read");
+    hand.close().await.unwrap();
+}
+
+/// As many events as buyers in one minute: what their sales append to the log is numbered by looking at each row once.
+#[tokio::test]
+async fn changes_of_many_events_are_numbered_by_looking_at_no_other() {
+    let database = Database::postgres().await;
+    let hand = database.connect().await;
+    hand.execute_unprepared("VACUUM ANALYZE ticket_changes")
+        .await
+        .unwrap();
+    let _server = Server::start(&database).await;
+    let many = format!(
+        "INSERT INTO ticket_changes (event_id, changes)
+         SELECT gen_random_uuid(), '[]' FROM generate_series(1, {CHANGES})"
+    );
+    hand.execute_unprepared(&many).await.unwrap();
+
+    eventually(
+        "all to be numbered and counted",
+        COUNTED_WITHIN,
+        async || {
+            let changed =
+                "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'ticket_changes'";
+            (rows::count(&hand, changed).await == CHANGES).then_some(())
+        },
+    )
+    .await;
+    let unnumbered = "SELECT COUNT(*) FROM ticket_changes WHERE version IS DISTINCT FROM 1";
+    assert_eq!(rows::count(&hand, unnumbered).await, 0);
+    let read =
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ticket_changes_pkey'";
+    let read = rows::count(&hand, read).await;
+    assert!(read <= READ_MAX, "{read} entries of the index were read");
     hand.close().await.unwrap();
 }

@@ -190,11 +190,9 @@ impl<'a> Check<'a> {
                     || matches!(value, Value::Number(number) if number.is_i64())
             }
             Some(Kind::Custom) => true,
-            Some(Kind::Enum(members)) => match (&self.source, value) {
-                (Source::Variable(_), Value::String(member)) => members.contains(member),
-                (Source::Argument { .. }, Value::Enum(member)) => members.contains(member.as_str()),
-                _ => false,
-            },
+            Some(Kind::Enum(members)) => self
+                .enum_name(value)
+                .is_some_and(|given| members.iter().any(|member| member == given)),
             Some(Kind::Input(input)) => {
                 if let Value::Object(_) = value {
                     return self.object(name, input, value);
@@ -210,11 +208,28 @@ impl<'a> Check<'a> {
                 Some(Kind::Int) => self.problem(format_args!(
                     "must be an Int, a whole number of 32 bits, and is {is}"
                 )),
-                Some(Kind::Enum(_)) => self.problem(format_args!(
-                    "must be a value of the enum {name}, and is {is}"
-                )),
+                Some(Kind::Enum(members)) => {
+                    let is = if self.enum_name(value).is_some() {
+                        "another name"
+                    } else {
+                        is
+                    };
+                    self.problem(format_args!(
+                        "must be one of {} of the enum {name}, and is {is}",
+                        members.join(", ")
+                    ));
+                }
                 _ => self.problem(format_args!("must be of type {name}, and is {is}")),
             }
+        }
+    }
+
+    /// What may be an enum's value here: a string of JSON's, or a name in a document.
+    fn enum_name(&self, value: &'a Value) -> Option<&'a str> {
+        match (&self.source, value) {
+            (Source::Variable(_), Value::String(name)) => Some(name),
+            (Source::Argument { .. }, Value::Enum(name)) => Some(name),
+            _ => None,
         }
     }
 

@@ -101,6 +101,17 @@ fn each_scalar_takes_its_own_values() {
 }
 
 #[test]
+fn who_names_no_value_of_an_enum_hears_which_there_are() {
+    for (bad, is) in [(json!("BLUE"), "another name"), (json!(0), "a number")] {
+        assert_problem(
+            "$v: Color",
+            json!({ "v": bad }),
+            &format!("$v must be one of RED, GREEN of the enum Color, and is {is}"),
+        );
+    }
+}
+
+#[test]
 fn what_is_not_null_must_be_there() {
     assert_problem("$v: Int!", json!({}), "$v is missing, and is of type Int!");
     assert_problem("$v: Int!", json!({ "v": null }), "$v must not be null");
