@@ -19,7 +19,7 @@ use crate::{
     ids::{EventId, TicketTypeId},
     store::{
         Store,
-        bulk::{Kind, rows_source},
+        bulk::{Kind, is_one_of_pairs, rows_source},
         dialect::{clock, is_one_of},
     },
 };
@@ -65,21 +65,17 @@ pub async fn ticket_types_by_ids(
     caller: &Caller,
     keys: &[(EventId, TicketTypeId)],
 ) -> Result<Vec<ticket_type::Model>, Fault> {
-    let backend = store.backend();
-    let (events, ids) = (
-        keys.iter().map(|(event, _)| event.0),
-        keys.iter().map(|(_, id)| id.0),
-    );
-    let mut rows = Entity::find()
-        .filter(is_one_of(backend, (Entity, Column::EventId), events))
-        .filter(is_one_of(backend, (Entity, Column::Id), ids))
+    let pairs = keys.iter().map(|(event, id)| (event.0, id.0));
+    Entity::find()
+        .filter(is_one_of_pairs(
+            store.backend(),
+            ("ticket_types.event_id", "ticket_types.id"),
+            pairs,
+        ))
         .filter(Column::EventId.in_subquery(visible_ids(caller)))
         .all(store.reader())
         .await
-        .step("reading ticket types by id")?;
-    // The statement takes events and ids apart; an id under another event's name is not found.
-    rows.retain(|row| keys.contains(&(row.event_id, row.id)));
-    Ok(rows)
+        .step("reading ticket types by id")
 }
 
 /// How many tickets of each ticket type there are; a ticket type without tickets may not be in the answer. It is for ticket

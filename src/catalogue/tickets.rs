@@ -24,10 +24,7 @@ use crate::{
     fault::{Fault, Step},
     ids::{EventId, TicketId, TicketTypeId},
     page::{Direction, Page, Slice},
-    store::{
-        Store,
-        dialect::{clock, is_one_of},
-    },
+    store::{Store, bulk::is_one_of_pairs, dialect::clock},
 };
 
 /// A ticket as everybody may see it: whether it is held, but not by whom.
@@ -107,24 +104,18 @@ pub async fn tickets_by_ids(
     caller: &Caller,
     keys: &[(EventId, TicketId)],
 ) -> Result<Vec<Ticket>, Fault> {
-    let backend = store.backend();
-    let (events, ids) = (
-        keys.iter().map(|(event, _)| event.0),
-        keys.iter().map(|(_, id)| id.0),
-    );
+    let pairs = keys.iter().map(|(event, id)| (event.0, id.0));
     let rows = visible(store, caller)
-        .filter(is_one_of(backend, (Entity, Column::EventId), events))
-        .filter(is_one_of(backend, (Entity, Column::Id), ids))
+        .filter(is_one_of_pairs(
+            store.backend(),
+            ("tickets.event_id", "tickets.id"),
+            pairs,
+        ))
         .into_model::<Row>()
         .all(store.reader())
         .await
         .step("reading tickets by id")?;
-    Ok(rows
-        .into_iter()
-        .map(Row::into_ticket)
-        // The statement takes events and ids apart; an id under another event's name is not found.
-        .filter(|ticket| keys.contains(&(ticket.event_id, ticket.id)))
-        .collect())
+    Ok(rows.into_iter().map(Row::into_ticket).collect())
 }
 
 fn visible(store: &Store, caller: &Caller) -> Select<Entity> {

@@ -55,7 +55,9 @@ async fn what_is_another_organizers_is_told_as_what_is_not_there() {
                     .client(who)
                     .send(&mutation(row.mutation, ""), json!({ "input": input }))
                     .await;
-                let statements = statements_of(server, &answer).await;
+                let mut statements = statements_of(server, &answer).await;
+                // A key's use is noted by the way, now and then, whatever it is used for.
+                statements.retain(|statement| !statement.starts_with("UPDATE \"api_keys\""));
                 let told = (
                     answer.status,
                     answer.data.to_string(),
@@ -73,7 +75,7 @@ async fn what_is_another_organizers_is_told_as_what_is_not_there() {
                     .collect();
                 ((told.0, told.1, errors), statements)
             };
-            // The first one may note the key's use.
+            // What the first one has looked up may be known to the next.
             send(&row.input).await;
             let of_theirs = send(&row.input).await;
             let of_nothing = send(&made_up(&row.input, &ids)).await;
