@@ -23,8 +23,9 @@ pub async fn inject(stage: &Stage, random: &mut StdRng) -> Result<Locked, String
     let ticket = stage.hall.tickets[random.random_range(0..AMONG)];
     let locked = async {
         let lock = console.begin().await?;
-        // Longer than any sale has it; another operator may have it for a minute.
-        lock.execute_unprepared("SET LOCAL lock_timeout = '2s'")
+        // Longer than any sale has it, also one whose server is not heard of: its session ends after two seconds. Another
+        // operator may have it for a minute.
+        lock.execute_unprepared("SET LOCAL lock_timeout = '4s'")
             .await?;
         ticket::Entity::find()
             .filter(ticket::Column::Id.eq(ticket))
