@@ -55,16 +55,20 @@ async fn who_would_wait_too_long_is_turned_away_before_anything_happens() {
         .filter(|(_, answer)| is_turned_away(answer))
         .collect();
     assert!(!refused.is_empty(), "everybody was served");
+    let mut at_the_door = 0;
     for (_, answer) in &refused {
-        assert_eq!(answer.status, 503);
-        let secs: u64 = answer.headers["retry-after"]
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap();
+        let after = &answer.errors[0]["extensions"]["retryAfter"];
+        let secs = after.as_u64().unwrap();
         assert!((1..=30).contains(&secs), "{secs}");
-        assert_eq!(answer.errors[0]["extensions"]["retryAfter"], json!(secs));
+        if answer.status == 503 {
+            assert_eq!(answer.headers["retry-after"], secs.to_string().as_str());
+            at_the_door += 1;
+        } else {
+            // Others came in while it was on its way from the door to the desk, which says so in `errors` alone.
+            assert_eq!(answer.status, 200);
+        }
     }
+    assert!(at_the_door > 0, "everybody was let in");
     answers.extend(crowd.join_all().await);
     answers.extend(newcomers);
 
