@@ -19,6 +19,8 @@ mod m0010_members;
 mod m0011_changes;
 mod m0012_slugs;
 mod m0013_tickets_of_hold;
+mod m0014_seats;
+mod m0015_log_in_one_piece;
 
 use sea_orm_migration::prelude::*;
 
@@ -42,6 +44,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_changes::Migration),
             Box::new(m0012_slugs::Migration),
             Box::new(m0013_tickets_of_hold::Migration),
+            Box::new(m0014_seats::Migration),
+            Box::new(m0015_log_in_one_piece::Migration),
         ]
     }
 }

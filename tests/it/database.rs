@@ -5,7 +5,10 @@ use rowlock::{
     entity::{event, order, order_item, organizer, ticket, ticket_type},
     ids::{CustomerId, EventId, OrderId, OrderItemId, OrganizerId, TicketId, TicketTypeId},
 };
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, SqlErr};
+use sea_orm::{
+    ActiveValue::{Set, Unchanged},
+    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, SqlErr,
+};
 
 use crate::harness::Database;
 
@@ -58,9 +61,37 @@ on_both_databases! {
     async fn a_seat_exists_once(database: Database) {
         let rows = database.connect().await;
         let sale = Sale::insert(&rows).await;
-        let twin = ticket::Model { id: TicketId::mint(), ..sale.ticket() };
-        let refused = ticket::Entity::insert(twin.into_active_model()).exec(&rows).await.unwrap_err();
-        assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
+        let seat = |label: &str| ticket::Model { id: TicketId::mint(), seat_label: Some(label.into()), ..sale.ticket() };
+        let insert = async |ticket: ticket::Model| ticket::Entity::insert(ticket.into_active_model()).exec(&rows).await.map(drop);
+        let change = async |id: TicketId, label: &str| {
+            let change = ticket::ActiveModel { seat_label: Set(Some(label.into())), ..seat(label).into_active_model() };
+            let change = ticket::ActiveModel { id: Unchanged(id), ..change };
+            ticket::Entity::update(change).exec(&rows).await.map(drop)
+        };
+        let refused = |result: Result<(), DbErr>| {
+            let refused = result.unwrap_err();
+            assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
+        };
+
+        refused(insert(seat("1")).await);
+        let second = seat("2");
+        insert(second.clone()).await.unwrap();
+        refused(change(second.id, "1").await);
+
+        // A seat that its ticket has left can be had again.
+        change(second.id, "3").await.unwrap();
+        refused(insert(seat("3")).await);
+        let third = seat("2");
+        insert(third.clone()).await.unwrap();
+        ticket::Entity::delete_by_id((third.event_id, third.id)).exec(&rows).await.unwrap();
+        insert(seat("2")).await.unwrap();
+        refused(insert(seat("2")).await);
+
+        // Those without one are no business of each other's.
+        for _ in 0..2 {
+            insert(ticket::Model { section: None, row_label: None, seat_label: None, row_index: None, seat_index: None, ..seat("") })
+                .await.unwrap();
+        }
     }
 
     async fn what_was_sold_cannot_be_deleted_under_its_owner(database: Database) {

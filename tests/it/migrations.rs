@@ -171,7 +171,42 @@ async fn events_and_what_refers_to_them_outlive_a_table_that_is_written_anew() {
     }
 }
 
-/// Tables, indexes and constraints, as the database describes them.
+/// A seat that was taken before seats had a table of their own is taken after it, and after the way back.
+#[tokio::test]
+async fn seats_stay_taken_when_they_get_a_table() {
+    const BEFORE_SEATS: u32 = 13;
+    let database = Database::empty_postgres().await;
+    let connection = database.connect().await;
+    let (one, two) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+    let add = async |id: uuid::Uuid, seat: &str| {
+        let sql = format!(
+            "INSERT INTO tickets (event_id, id, ticket_type_id, status, section, row_label, seat_label, row_index, seat_index, is_accessible)
+             VALUES ('{one}', '{id}', '{one}', 'AVAILABLE', {seat}, FALSE)"
+        );
+        connection.execute_unprepared(&sql).await
+    };
+    Migrator::up(&connection, Some(BEFORE_SEATS)).await.unwrap();
+    // What a ticket refers to is none of this test's business.
+    connection
+        .execute_unprepared("ALTER TABLE tickets DROP CONSTRAINT tickets_type")
+        .await
+        .unwrap();
+    add(one, "'S', 'A', '1', 1, 1").await.unwrap();
+    add(two, "NULL, NULL, NULL, NULL, NULL").await.unwrap();
+    for _ in 0..2 {
+        Migrator::up(&connection, None).await.unwrap();
+        let refused = add(uuid::Uuid::now_v7(), "'S', 'A', '1', 1, 1").await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("seats_one_ticket"), "{refused}");
+
+        Migrator::down(&connection, Some(2)).await.unwrap();
+        let refused = add(uuid::Uuid::now_v7(), "'S', 'A', '1', 1, 1").await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("tickets_seat"), "{refused}");
+    }
+}
+
+/// Tables with their storage, indexes, constraints, triggers and functions, as the database describes them.
 async fn objects(connection: &DatabaseConnection) -> BTreeSet<String> {
     let backend = connection.get_database_backend();
     let sql = match backend {
@@ -179,7 +214,11 @@ async fn objects(connection: &DatabaseConnection) -> BTreeSet<String> {
             "SELECT 'table ' || tablename FROM pg_tables WHERE schemaname = 'public'
              UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
              UNION ALL SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
-                 WHERE connamespace = 'public'::regnamespace"
+                 WHERE connamespace = 'public'::regnamespace
+             UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+             UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+             UNION ALL SELECT 'storage ' || relname || array_to_string(reloptions, ' ') FROM pg_class
+                 WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL"
         }
         _ => {
             "SELECT name || ' ' || coalesce(sql, '') FROM sqlite_master WHERE tbl_name NOT LIKE 'sqlite_%'"
