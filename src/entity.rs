@@ -11,6 +11,7 @@ pub mod member;
 pub mod order;
 pub mod order_item;
 pub mod organizer;
+pub mod seat;
 pub mod ticket;
 pub mod ticket_import;
 pub mod ticket_type;

@@ -34,43 +34,46 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &[&str] = &[
+    // Nobody may add or remove a ticket between what is found here and the commit. The last statement needs it all: a lesser
+    // lock that became this one would meet those who read tickets before they add some.
+    "LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE",
     "CREATE TABLE seats (
         event_id UUID NOT NULL,
         section TEXT NOT NULL,
         row_label TEXT NOT NULL,
         seat_label TEXT NOT NULL,
-        CONSTRAINT seats_one_ticket PRIMARY KEY (event_id, section, row_label, seat_label)
+        ticket_id UUID NOT NULL
     )",
-    // Nobody may add or remove a ticket between what is found here and the commit.
-    "LOCK TABLE tickets IN SHARE ROW EXCLUSIVE MODE",
-    "INSERT INTO seats (event_id, section, row_label, seat_label)
-     SELECT event_id, section, row_label, seat_label FROM tickets WHERE section IS NOT NULL",
-    "CREATE FUNCTION take_seats() RETURNS trigger LANGUAGE plpgsql AS $$
+    "INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
+     SELECT event_id, section, row_label, seat_label, id FROM tickets WHERE section IS NOT NULL",
+    "ALTER TABLE seats ADD CONSTRAINT seats_one_ticket PRIMARY KEY (event_id, section, row_label, seat_label)",
+    // A section's tickets in the order in which they are listed.
+    "ALTER TABLE seats ADD CONSTRAINT seats_by_section UNIQUE (event_id, section, ticket_id)",
+    // A session keeps a function's plans: one from when there were few seats would read all of them.
+    "CREATE FUNCTION take_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
     BEGIN
-        INSERT INTO seats (event_id, section, row_label, seat_label)
-        SELECT event_id, section, row_label, seat_label FROM added WHERE section IS NOT NULL;
+        INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
+        SELECT event_id, section, row_label, seat_label, id FROM added WHERE section IS NOT NULL;
         RETURN NULL;
     END $$",
-    // One look into the index for each, whatever the planner knows of the table.
-    "CREATE FUNCTION leave_seats() RETURNS trigger LANGUAGE plpgsql AS $$
+    "CREATE FUNCTION leave_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+        SET enable_seqscan = off AS $$
     BEGIN
-        DELETE FROM seats WHERE ctid = ANY (ARRAY(
-            SELECT (
-                SELECT seats.ctid FROM seats WHERE seats.event_id = removed.event_id AND seats.section = removed.section
-                    AND seats.row_label = removed.row_label AND seats.seat_label = removed.seat_label
-            ) FROM removed WHERE section IS NOT NULL
-        ));
+        DELETE FROM seats USING removed WHERE seats.event_id = removed.event_id AND seats.section = removed.section
+            AND seats.row_label = removed.row_label AND seats.seat_label = removed.seat_label
+            AND seats.ticket_id = removed.id;
         RETURN NULL;
     END $$",
-    "CREATE FUNCTION change_seat() RETURNS trigger LANGUAGE plpgsql AS $$
+    "CREATE FUNCTION change_seat() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
+        SET enable_seqscan = off AS $$
     BEGIN
         DELETE FROM seats WHERE event_id = OLD.event_id AND section = OLD.section
-            AND row_label = OLD.row_label AND seat_label = OLD.seat_label;
-        INSERT INTO seats (event_id, section, row_label, seat_label)
-        SELECT NEW.event_id, NEW.section, NEW.row_label, NEW.seat_label WHERE NEW.section IS NOT NULL;
+            AND row_label = OLD.row_label AND seat_label = OLD.seat_label AND ticket_id = OLD.id;
+        INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
+        SELECT NEW.event_id, NEW.section, NEW.row_label, NEW.seat_label, NEW.id WHERE NEW.section IS NOT NULL;
         RETURN NULL;
     END $$",
-    "CREATE FUNCTION leave_all_seats() RETURNS trigger LANGUAGE plpgsql AS $$
+    "CREATE FUNCTION leave_all_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
     BEGIN
         TRUNCATE seats;
         RETURN NULL;
@@ -79,7 +82,7 @@ const UP: &[&str] = &[
         FOR EACH STATEMENT EXECUTE FUNCTION take_seats()",
     "CREATE TRIGGER leave_seats AFTER DELETE ON tickets REFERENCING OLD TABLE AS removed
         FOR EACH STATEMENT EXECUTE FUNCTION leave_seats()",
-    "CREATE TRIGGER change_seat AFTER UPDATE OF event_id, section, row_label, seat_label ON tickets
+    "CREATE TRIGGER change_seat AFTER UPDATE OF event_id, id, section, row_label, seat_label ON tickets
         FOR EACH ROW EXECUTE FUNCTION change_seat()",
     "CREATE TRIGGER leave_all_seats AFTER TRUNCATE ON tickets
         FOR EACH STATEMENT EXECUTE FUNCTION leave_all_seats()",
@@ -87,8 +90,8 @@ const UP: &[&str] = &[
 ];
 
 const DOWN: &[&str] = &[
-    "ALTER TABLE tickets ADD CONSTRAINT tickets_seat UNIQUE (event_id, section, row_label, seat_label)",
-    "ALTER INDEX tickets_seat SET (fillfactor = 50)",
+    "ALTER TABLE tickets ADD CONSTRAINT tickets_seat UNIQUE (event_id, section, row_label, seat_label)
+        WITH (fillfactor = 50)",
     "DROP TRIGGER leave_all_seats ON tickets",
     "DROP TRIGGER change_seat ON tickets",
     "DROP TRIGGER leave_seats ON tickets",

@@ -197,6 +197,25 @@ pub const CHECKS: &[Check] = &[
                 WHERE ticket_types.event_id = x.event_id AND ticket_types.id = x.ticket_type_id) {scope}",
     },
     Check {
+        kind: Kind::SeatTwice,
+        violations: "SELECT x.event_id, x.id FROM tickets AS x
+            WHERE x.section IS NOT NULL {scope} AND EXISTS (SELECT 1 FROM tickets AS other
+                WHERE other.event_id = x.event_id AND other.section = x.section AND other.row_label = x.row_label
+                    AND other.seat_label = x.seat_label AND other.id <> x.id)",
+    },
+    Check {
+        kind: Kind::SeatAstray,
+        violations: "SELECT x.event_id, x.id FROM tickets AS x
+            WHERE x.section IS NOT NULL {scope} AND NOT EXISTS (SELECT 1 FROM {seats} AS seat
+                WHERE seat.event_id = x.event_id AND seat.section = x.section AND seat.row_label = x.row_label
+                    AND seat.seat_label = x.seat_label AND seat.ticket_id = x.id)
+            UNION
+            SELECT x.event_id, x.ticket_id FROM {seats} AS x
+            WHERE NOT EXISTS (SELECT 1 FROM tickets AS ticket
+                WHERE ticket.event_id = x.event_id AND ticket.id = x.ticket_id AND ticket.section = x.section
+                    AND ticket.row_label = x.row_label AND ticket.seat_label = x.seat_label) {scope}",
+    },
+    Check {
         kind: Kind::OrderOfUnknownCustomer,
         violations: "SELECT x.event_id, x.id FROM orders AS x
             WHERE NOT EXISTS (SELECT 1 FROM customers WHERE customers.id = x.customer_id) {scope}",
@@ -279,6 +298,7 @@ impl Check {
         let violations = self
             .violations
             .replace("{log}", &log(backend))
+            .replace("{seats}", seats(backend))
             .replace("{settled}", IS_SETTLED)
             .replace("{order_kinds}", &kinds(&[Names::AnOrder, Names::OwnOrder]))
             .replace("{own_order_kinds}", &kinds(&[Names::OwnOrder]))
@@ -292,6 +312,16 @@ impl Check {
             WHERE place <= {IDS_SHOWN_MAX}
             ORDER BY event_id, id"
         )
+    }
+}
+
+/// The seats that are kept. SQLite keeps them in the tickets' index, which cannot differ.
+fn seats(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "seats",
+        _ => {
+            "(SELECT event_id, id AS ticket_id, section, row_label, seat_label FROM tickets WHERE section IS NOT NULL)"
+        }
     }
 }
 

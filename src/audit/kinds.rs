@@ -29,6 +29,8 @@ pub enum Kind {
     KeyOfAnotherCustomer,
     CodeTwice,
     UnknownTicketType,
+    SeatTwice,
+    SeatAstray,
     OrderOfUnknownCustomer,
     HoldOfUnknownCustomer,
     UnknownEvent,
@@ -100,6 +102,8 @@ impl Kind {
         Self::KeyOfAnotherCustomer,
         Self::CodeTwice,
         Self::UnknownTicketType,
+        Self::SeatTwice,
+        Self::SeatAstray,
         Self::OrderOfUnknownCustomer,
         Self::HoldOfUnknownCustomer,
         Self::UnknownEvent,
@@ -137,6 +141,8 @@ impl Kind {
             Self::KeyOfAnotherCustomer => "KEY_OF_ANOTHER_CUSTOMER",
             Self::CodeTwice => "CODE_TWICE",
             Self::UnknownTicketType => "UNKNOWN_TICKET_TYPE",
+            Self::SeatTwice => "SEAT_TWICE",
+            Self::SeatAstray => "SEAT_ASTRAY",
             Self::OrderOfUnknownCustomer => "ORDER_OF_UNKNOWN_CUSTOMER",
             Self::HoldOfUnknownCustomer => "HOLD_OF_UNKNOWN_CUSTOMER",
             Self::UnknownEvent => "UNKNOWN_EVENT",
@@ -202,6 +208,10 @@ impl Kind {
             }
             Self::CodeTwice => "Order items of one event have the same admission code.",
             Self::UnknownTicketType => "A ticket is of a type that its event does not have.",
+            Self::SeatTwice => "A ticket has the same seat as another one of its event.",
+            Self::SeatAstray => {
+                "A seat is kept as that of a ticket which does not have it, or a ticket's seat is not kept."
+            }
             Self::OrderOfUnknownCustomer => "An order is of a customer who is not known.",
             Self::HoldOfUnknownCustomer => "A hold is of a customer who is not known.",
             Self::UnknownEvent => "Rows name an event that is not there.",
@@ -230,6 +240,8 @@ impl Kind {
             | Self::HeldByEndedHold
             | Self::HeldUntilDiffers
             | Self::UnknownTicketType
+            | Self::SeatTwice
+            | Self::SeatAstray
             | Self::LogDiffers
             | Self::LogBroken => Subject::Ticket,
             Self::HoldTicketsDiffer | Self::HoldOrderDiffers | Self::HoldOfUnknownCustomer => {

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     auth::Caller,
     entity::{
+        seat,
         ticket::{Column, Entity, Status},
         ticket_type,
     },
@@ -86,9 +87,16 @@ pub async fn tickets_page(
         }
         (Some(status), backend) => Condition::all().add(has_status(backend, status)),
     };
+    let in_section = match (&filter.section, store.backend()) {
+        (Some(section), DbBackend::Postgres) if filter.status != Some(Status::Available) => {
+            Condition::all().add(Column::Id.in_subquery(seated_in(event_id, section, page)))
+        }
+        _ => Condition::all(),
+    };
     let rows = visible(store, caller)
         .filter(among)
         .filter(with_status)
+        .filter(in_section)
         .order_by(Column::Id, order)
         .limit(page.read_max())
         .into_model::<Row>()
@@ -168,6 +176,22 @@ fn matches(event_id: EventId, filter: &TicketFilter, page: &Page<TicketId>) -> C
         .add_option(filter.is_accessible.map(|is| Column::IsAccessible.eq(is)))
         .add_option(page.after.map(|id| Column::Id.gt(id)))
         .add_option(page.before.map(|id| Column::Id.lt(id)))
+}
+
+/// The ids of a section's tickets on that side of the cursor. Without it PostgreSQL walks the event's tickets in their order,
+/// all of them where no section has that name.
+fn seated_in(event_id: EventId, section: &str, page: &Page<TicketId>) -> SelectStatement {
+    seat::Entity::find()
+        .select_only()
+        .column(seat::Column::TicketId)
+        .filter(seat::Column::EventId.eq(event_id))
+        .filter(seat::Column::Section.eq(section))
+        .filter(
+            Condition::all()
+                .add_option(page.after.map(|id| seat::Column::TicketId.gt(id)))
+                .add_option(page.before.map(|id| seat::Column::TicketId.lt(id))),
+        )
+        .into_query()
 }
 
 /// The ids of the first so many tickets `among` those of an event that can be had now: from the index of available tickets,

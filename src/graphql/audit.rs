@@ -180,6 +180,10 @@ pub enum AuditViolationKind {
     CodeTwice,
     /// A ticket is of a type that its event does not have. The ids are of tickets.
     UnknownTicketType,
+    /// A ticket has the same seat as another one of its event. The ids are of tickets.
+    SeatTwice,
+    /// A seat is kept as that of a ticket which does not have it, or a ticket's seat is not kept. The ids are of tickets.
+    SeatAstray,
     /// An order is of a customer who is not known. The ids are of orders.
     OrderOfUnknownCustomer,
     /// A hold is of a customer who is not known. The ids are of holds.

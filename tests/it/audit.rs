@@ -88,8 +88,40 @@ const CORRUPTIONS: &[(Kind, &str)] = &[
     (Kind::LogIncomplete, "UPDATE ticket_changes SET version = 7 WHERE event_id = {event}"),
 ];
 
+/// Where a seat has a ticket too many, or is kept as another one's. SQLite's own index of seats excludes both.
+const CORRUPTED_SEATS: &[(Kind, &[&str])] = &[
+    (Kind::SeatTwice, &[
+        "UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1
+            WHERE id IN ({free}, {held})",
+        "INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
+            SELECT event_id, section, row_label, seat_label, id FROM tickets WHERE id IN ({free}, {held})",
+    ]),
+    (Kind::SeatAstray, &["UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1
+        WHERE id = {free}"]),
+    (Kind::SeatAstray, &["INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
+        VALUES ({event}, 'S', 'A', '1', {free})"]),
+    (Kind::SeatAstray, &[
+        "UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1 WHERE id = {free}",
+        "INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id) VALUES ({event}, 'S', 'A', '2', {free})",
+    ]),
+];
+
 /// One audit of a scene takes no longer.
 const AUDIT_MAX: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_that_is_had_twice_or_kept_wrong_is_found() {
+    let database = Database::postgres().await;
+    let scratch = scratch(&database).await;
+    for (kind, corruptions) in CORRUPTED_SEATS {
+        let scene = Scene::insert(&scratch).await;
+        for corruption in *corruptions {
+            scene.corrupt(&scratch, corruption).await;
+        }
+        let found = one(&database, scene.event).await;
+        assert_eq!(kinds(&found), [*kind], "{corruptions:?}");
+    }
+}
 
 on_both_databases! {
     async fn each_corruption_is_found_as_what_it_is_and_as_nothing_else(database: Database) {
@@ -121,7 +153,9 @@ on_both_databases! {
         assert_eq!(strays, [(Kind::UnknownEvent, 1, vec![scene.unknown])]);
 
         for kind in Kind::ALL {
-            let is_tried = *kind == Kind::UnknownEvent || CORRUPTIONS.iter().any(|(tried, _)| tried == kind);
+            let is_tried = *kind == Kind::UnknownEvent
+                || CORRUPTIONS.iter().any(|(tried, _)| tried == kind)
+                || CORRUPTED_SEATS.iter().any(|(tried, _)| tried == kind);
             assert!(is_tried, "{} is claimed and never tried", kind.as_str());
         }
     }

@@ -43,7 +43,8 @@ pub async fn scratch(database: &Database) -> DatabaseConnection {
         DbBackend::Postgres => {
             "SET session_replication_role = replica;
              ALTER TABLE tickets DROP CONSTRAINT tickets_status, DROP CONSTRAINT tickets_hold;
-             ALTER TABLE holds DROP CONSTRAINT holds_order;"
+             ALTER TABLE holds DROP CONSTRAINT holds_order;
+             ALTER TABLE seats DROP CONSTRAINT seats_one_ticket;"
         }
         _ => {
             "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;
