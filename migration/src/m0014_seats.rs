@@ -49,7 +49,8 @@ const UP: &[&str] = &[
     "ALTER TABLE seats ADD CONSTRAINT seats_one_ticket PRIMARY KEY (event_id, section, row_label, seat_label)",
     // A section's tickets in the order in which they are listed.
     "ALTER TABLE seats ADD CONSTRAINT seats_by_section UNIQUE (event_id, section, ticket_id)",
-    // A session keeps a function's plans: one from when there were few seats would read all of them.
+    // A session keeps a function's plans, and one from when there were few seats would read all of them. So each seat that is left
+    // is looked up by itself, which no join would have to do.
     "CREATE FUNCTION take_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
     BEGIN
         INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
@@ -59,9 +60,13 @@ const UP: &[&str] = &[
     "CREATE FUNCTION leave_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
         SET enable_seqscan = off AS $$
     BEGIN
-        DELETE FROM seats USING removed WHERE seats.event_id = removed.event_id AND seats.section = removed.section
-            AND seats.row_label = removed.row_label AND seats.seat_label = removed.seat_label
-            AND seats.ticket_id = removed.id;
+        DELETE FROM seats WHERE ctid = ANY (ARRAY(
+            SELECT (
+                SELECT seats.ctid FROM seats WHERE seats.event_id = removed.event_id AND seats.section = removed.section
+                    AND seats.row_label = removed.row_label AND seats.seat_label = removed.seat_label
+                    AND seats.ticket_id = removed.id
+            ) FROM removed WHERE section IS NOT NULL
+        ));
         RETURN NULL;
     END $$",
     "CREATE FUNCTION change_seat() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT

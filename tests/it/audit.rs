@@ -91,10 +91,10 @@ const CORRUPTIONS: &[(Kind, &str)] = &[
 /// Where a seat has a ticket too many, or is kept as another one's. SQLite's own index of seats excludes both.
 const CORRUPTED_SEATS: &[(Kind, &[&str])] = &[
     (Kind::SeatTwice, &[
-        "UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1
-            WHERE id IN ({free}, {held})",
-        "INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
-            SELECT event_id, section, row_label, seat_label, id FROM tickets WHERE id IN ({free}, {held})",
+        "UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1 WHERE id = {free}",
+        "INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id) VALUES ({event}, 'S', 'A', '1', {free})",
+        "UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1 WHERE id = {held}",
+        "INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id) VALUES ({event}, 'S', 'A', '1', {held})",
     ]),
     (Kind::SeatAstray, &["UPDATE tickets SET section = 'S', row_label = 'A', seat_label = '1', row_index = 1, seat_index = 1
         WHERE id = {free}"]),

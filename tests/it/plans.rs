@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::harness::{Client, Database, Server, eventually, rows, seed};
 
@@ -98,5 +98,85 @@ async fn changes_of_many_events_are_numbered_by_looking_at_no_other() {
         "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ticket_changes_pkey'";
     let read = rows::count(&hand, read).await;
     assert!(read <= READ_MAX, "{read} entries of the index were read");
+    hand.close().await.unwrap();
+}
+
+/// A session that has removed a ticket when there were few seats removes others when there are many.
+#[tokio::test]
+async fn seats_are_left_by_looking_at_no_other() {
+    const REMOVED: i64 = 50;
+    let database = Database::postgres().await;
+    {
+        let server = Server::start(&database).await;
+        seed::seats(&server.client(), 2).await;
+    }
+    let hand = database.connect().await;
+    hand.execute_unprepared(
+        "ALTER TABLE seats SET (autovacuum_enabled = off); ANALYZE seats, tickets",
+    )
+    .await
+    .unwrap();
+    let session = hand.begin().await.unwrap();
+    let add = |seats: i64| {
+        format!(
+            "INSERT INTO tickets (event_id, id, ticket_type_id, status, section, row_label, seat_label, row_index, seat_index,
+                 is_accessible)
+             SELECT event_id, gen_random_uuid(), ticket_type_id, 'AVAILABLE', 'Many', '{seats}', place, 1, place, false
+             FROM (SELECT * FROM tickets LIMIT 1) AS ticket CROSS JOIN generate_series(1, {seats}) AS place"
+        )
+    };
+    let remove = |seats: i64| {
+        format!("DELETE FROM tickets WHERE section = 'Many' AND seat_index <= {seats}")
+    };
+    for statement in [add(1), remove(1), add(HOLDS), remove(REMOVED)] {
+        session.execute_unprepared(&statement).await.unwrap();
+    }
+    session.commit().await.unwrap();
+
+    eventually("all to be counted", COUNTED_WITHIN, async || {
+        let left = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'seats'";
+        (rows::count(&hand, left).await == REMOVED + 1).then_some(())
+    })
+    .await;
+    let read =
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'seats'";
+    let read = rows::count(&hand, read).await;
+    assert!(read <= READ_MAX, "{read} seats were read");
+    hand.close().await.unwrap();
+}
+
+/// Who asks for a section that has few tickets, or none, has few read.
+#[tokio::test]
+async fn a_section_is_read_by_looking_at_no_other() {
+    const FEW: usize = 3;
+    let database = Database::postgres().await;
+    let server = Server::start(&database).await;
+    let event = seed::seats(&server.client(), FEW).await;
+    let hand = database.connect().await;
+    let many = format!(
+        "INSERT INTO tickets (event_id, id, ticket_type_id, status, section, row_label, seat_label, row_index, seat_index,
+             is_accessible)
+         SELECT event_id, gen_random_uuid(), ticket_type_id, 'SOLD', 'Many', '1', place, 1, place, false
+         FROM (SELECT * FROM tickets LIMIT 1) AS ticket CROSS JOIN generate_series(1, {HOLDS}) AS place"
+    );
+    hand.execute_unprepared(&many).await.unwrap();
+    hand.execute_unprepared("ANALYZE").await.unwrap();
+    let tickets = "SELECT (seq_tup_read + idx_tup_fetch)::BIGINT FROM pg_stat_user_tables WHERE relname = 'tickets'";
+    let before = rows::count(&hand, tickets).await;
+    let document = "query ($id: ID!, $section: String!) { event(by: { id: $id }) { tickets(filter: { section: $section }, first: 50) {
+        nodes { seat { section } } } } }";
+    for (section, len) in [("Parkett", FEW), ("Unknown", 0), ("Many", 50)] {
+        let variables = serde_json::json!({ "id": event.id, "section": section });
+        let data = server.client().data(document, variables).await;
+        let nodes = data["event"]["tickets"]["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), len, "{section}");
+    }
+
+    eventually("the reads to be counted", COUNTED_WITHIN, async || {
+        (rows::count(&hand, tickets).await > before).then_some(())
+    })
+    .await;
+    let read = rows::count(&hand, tickets).await - before;
+    assert!(read <= READ_MAX, "{read} tickets were read");
     hand.close().await.unwrap();
 }
