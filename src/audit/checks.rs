@@ -198,10 +198,10 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         kind: Kind::SeatTwice,
-        violations: "SELECT x.event_id, x.id FROM tickets AS x
-            WHERE x.section IS NOT NULL {scope} AND EXISTS (SELECT 1 FROM tickets AS other
-                WHERE other.event_id = x.event_id AND other.section = x.section AND other.row_label = x.row_label
-                    AND other.seat_label = x.seat_label AND other.id <> x.id)",
+        violations: "SELECT x.event_id, x.ticket_id AS id FROM {seats} AS x
+            WHERE (x.event_id, x.section, x.row_label, x.seat_label) IN (
+                SELECT x.event_id, x.section, x.row_label, x.seat_label FROM {seats} AS x
+                WHERE TRUE {scope} GROUP BY x.event_id, x.section, x.row_label, x.seat_label HAVING COUNT(*) > 1) {scope}",
     },
     Check {
         kind: Kind::SeatAstray,
@@ -315,7 +315,7 @@ impl Check {
     }
 }
 
-/// The seats that are kept. SQLite keeps them in the tickets' index, which cannot differ.
+/// The seats that are kept, which [`Kind::SeatAstray`] holds against those of the tickets. SQLite keeps them in the tickets' index.
 fn seats(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => "seats",
