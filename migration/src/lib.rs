@@ -61,3 +61,11 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
     }
     Ok(())
 }
+
+/// What SQLite, which keeps a table's shape as it is, has no need of.
+async fn run_on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    match manager.get_database_backend() {
+        sea_orm::DbBackend::Postgres => run(manager, statements).await,
+        _ => Ok(()),
+    }
+}

@@ -1,13 +1,13 @@
 //! Each seat of an event once, in a table that no sale writes to. PostgreSQL's alone.
 //!
 //! PostgreSQL enters every new version of a ticket's row in each index of its table, and a ticket gets one when it is held and
-//! one when it is sold. A unique index of seats, whose texts never change, cost a purchase a twelfth of the database's work,
-//! and a hold that is bought a sixth (`benches/README.md`). The rows follow the tickets by triggers, so that a seat is
+//! one when it is sold. A unique index of seats, whose texts never change, cost a purchase a tenth of the database's work,
+//! and a hold that is bought an eighth (`benches/README.md`). The rows follow the tickets by triggers, so that a seat is
 //! refused a second ticket whoever writes it.
 //!
 //! SQLite enters a row anew only in indexes of what has changed, and keeps the constraint.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -19,17 +19,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DbBackend::Postgres => super::run(manager, UP).await,
-            _ => Ok(()),
-        }
+        super::run_on_postgres(manager, UP).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DbBackend::Postgres => super::run(manager, DOWN).await,
-            _ => Ok(()),
-        }
+        super::run_on_postgres(manager, DOWN).await
     }
 }
 
@@ -49,14 +43,14 @@ const UP: &[&str] = &[
     "ALTER TABLE seats ADD CONSTRAINT seats_one_ticket PRIMARY KEY (event_id, section, row_label, seat_label)",
     // A section's tickets in the order in which they are listed.
     "ALTER TABLE seats ADD CONSTRAINT seats_by_section UNIQUE (event_id, section, ticket_id)",
-    // A session keeps a function's plans, and one from when there were few seats would read all of them. So each seat that is left
-    // is looked up by itself, which no join would have to do.
     "CREATE FUNCTION take_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
     BEGIN
         INSERT INTO seats (event_id, section, row_label, seat_label, ticket_id)
         SELECT event_id, section, row_label, seat_label, id FROM added WHERE section IS NOT NULL;
         RETURN NULL;
     END $$",
+    // A session keeps a function's plans, and a join that was planned when there were few seats would read all of them. So each seat
+    // is looked up by itself, and by an index.
     "CREATE FUNCTION leave_seats() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT
         SET enable_seqscan = off AS $$
     BEGIN

@@ -4,7 +4,7 @@
 //! longer than everything else about it: a twentieth of the statement that writes the batch (`benches/README.md`). Its
 //! versions and its readers have to take it apart again.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -16,28 +16,12 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DbBackend::Postgres => {
-                super::run(
-                    manager,
-                    &["ALTER TABLE ticket_changes SET (toast_tuple_target = 8160)"],
-                )
-                .await
-            }
-            _ => Ok(()),
-        }
+        let step = "ALTER TABLE ticket_changes SET (toast_tuple_target = 8160)";
+        super::run_on_postgres(manager, &[step]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        match manager.get_database_backend() {
-            DbBackend::Postgres => {
-                super::run(
-                    manager,
-                    &["ALTER TABLE ticket_changes RESET (toast_tuple_target)"],
-                )
-                .await
-            }
-            _ => Ok(()),
-        }
+        let step = "ALTER TABLE ticket_changes RESET (toast_tuple_target)";
+        super::run_on_postgres(manager, &[step]).await
     }
 }
