@@ -40,6 +40,10 @@ const OUTBOX_LEN_MAX: usize = 10_000;
 /// Hints of one statement.
 const SENT_AT_ONCE_MAX: usize = 500;
 
+/// A message's bytes, of which PostgreSQL carries fewer than 8,000. What a message costs the database, and every process that
+/// listens, hardly depends on its length: it has as many hints as have room.
+const MESSAGE_LEN_MAX: usize = 7_900;
+
 /// A connection that has heard nothing for so long is asked whether it still lives.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
@@ -245,9 +249,8 @@ impl Live {
                 heard = timeout(SILENCE_MAX, link.try_recv()) => match heard {
                     Ok(Ok(Some(hint))) => {
                         // Whoever is here was told before.
-                        let is_others = hint.process_id() != own;
-                        if let Some(topic) = Topic::read(hint.payload()).filter(|_| is_others) {
-                            self.ring_here(topic);
+                        if hint.process_id() != own {
+                            read(hint.payload()).for_each(|topic| self.ring_here(topic));
                         }
                     }
                     Ok(Ok(None)) => return Ok(()),
@@ -315,14 +318,34 @@ async fn backend(link: &mut PgListener) -> Result<u32, sqlx::Error> {
 
 /// Sends all of these, which are none then.
 async fn send(link: &mut PgListener, unsent: &mut Vec<Topic>) -> Result<(), sqlx::Error> {
-    let hints: Vec<String> = unsent.iter().map(|topic| topic.write()).collect();
-    sqlx::query("SELECT pg_notify($1, hint) FROM unnest($2::text[]) AS hint")
+    sqlx::query("SELECT pg_notify($1, message) FROM unnest($2::text[]) AS message")
         .bind(CHANNEL)
-        .bind(hints)
+        .bind(write(unsent))
         .execute(link)
         .await?;
     unsent.clear();
     Ok(())
+}
+
+/// The hints as messages, a line for each.
+fn write(topics: &[Topic]) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for topic in topics {
+        let hint = topic.write();
+        match messages.last_mut() {
+            Some(message) if message.len() + 1 + hint.len() <= MESSAGE_LEN_MAX => {
+                message.push('\n');
+                message.push_str(&hint);
+            }
+            _ => messages.push(hint),
+        }
+    }
+    messages
+}
+
+/// The hints of a message.
+fn read(message: &str) -> impl Iterator<Item = Topic> {
+    message.lines().filter_map(Topic::read)
 }
 
 impl Topic {
@@ -416,6 +439,27 @@ mod tests {
         assert!(heard(Topic::OrdersOf(event)));
         drop(watch);
         assert!(live.orders().is_empty());
+    }
+
+    #[test]
+    fn messages_have_all_hints_and_no_more_than_has_room() {
+        let topics: Vec<_> = (0..SENT_AT_ONCE_MAX)
+            .map(|_| Topic::Order(EventId::mint(), OrderId::mint()))
+            .collect();
+        let messages = write(&topics);
+        assert!(
+            messages
+                .iter()
+                .all(|message| message.len() <= MESSAGE_LEN_MAX)
+        );
+        assert!(messages.len() <= 5, "{}", messages.len());
+        let heard: Vec<_> = messages.iter().flat_map(|message| read(message)).collect();
+        assert_eq!(heard, topics);
+        // What is none of ours does not keep the rest from being heard.
+        let hint = topics[0].write();
+        let heard: Vec<_> = read(&format!("x\n{hint}\n")).collect();
+        assert_eq!(heard, topics[..1]);
+        assert_eq!(write(&[]), Vec::<String>::new());
     }
 
     #[test]
