@@ -36,7 +36,7 @@ WITH gate AS (
     INSERT INTO ticket_count_deltas (event_id, ticket_type_id, id, available, held, sold, blocked)
     SELECT bench_id(2, 1), bench_id(3, 1), bench_id(8, :n), -1, 0, 1, 0 FROM placed
 ), change AS (
-    INSERT INTO ticket_changes (event_id, changes) SELECT bench_id(2, 1), bench_changes(:seat, :n) FROM placed
+    INSERT INTO ticket_changes_unnumbered (event_id, changes) SELECT bench_id(2, 1), bench_changes(:seat, :n) FROM placed
 )
 INSERT INTO idempotency_keys (event_id, customer_id, key, kind, fingerprint, result_id, created_at)
 SELECT bench_id(2, 1), bench_id(5, :n), 'k', 'purchaseTicket', decode(repeat('00', 32), 'hex'), placed.id, clock_timestamp()

@@ -21,6 +21,7 @@ mod m0012_slugs;
 mod m0013_tickets_of_hold;
 mod m0014_seats;
 mod m0015_log_in_one_piece;
+mod m0016_unnumbered_changes;
 
 use sea_orm_migration::prelude::*;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_tickets_of_hold::Migration),
             Box::new(m0014_seats::Migration),
             Box::new(m0015_log_in_one_piece::Migration),
+            Box::new(m0016_unnumbered_changes::Migration),
         ]
     }
 }

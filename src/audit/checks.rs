@@ -235,6 +235,7 @@ pub const CHECKS: &[Check] = &[
                 UNION SELECT event_id FROM holds
                 UNION SELECT event_id FROM idempotency_keys
                 UNION SELECT event_id FROM ticket_changes
+                UNION SELECT event_id FROM ticket_changes_unnumbered
             ) AS x
             WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.id = x.event_id) {scope}",
     },
@@ -259,7 +260,7 @@ pub const CHECKS: &[Check] = &[
                     UNION ALL
                     SELECT event_id, ticket_id, NULL, after FROM (
                         SELECT event_id, ticket_id, after, ROW_NUMBER() OVER (
-                            PARTITION BY event_id, ticket_id ORDER BY set_id DESC) AS place
+                            PARTITION BY event_id, ticket_id ORDER BY version DESC, set_id DESC) AS place
                         FROM ({log}) AS entries
                     ) AS placed
                     WHERE place = 1
@@ -274,8 +275,7 @@ pub const CHECKS: &[Check] = &[
         kind: Kind::LogBroken,
         violations: "SELECT DISTINCT x.event_id, x.ticket_id AS id FROM (
                 SELECT event_id, ticket_id, before, LAG(after) OVER (
-                    PARTITION BY event_id, ticket_id
-                    ORDER BY CASE WHEN version IS NULL THEN 1 ELSE 0 END, version, set_id) AS after_last
+                    PARTITION BY event_id, ticket_id ORDER BY version, set_id) AS after_last
                 FROM ({log}) AS entries
             ) AS x
             LEFT JOIN ticket_changes_forgotten AS forgotten ON forgotten.event_id = x.event_id
@@ -325,7 +325,7 @@ fn seats(backend: DbBackend) -> &'static str {
     }
 }
 
-/// The log of changes, change by change.
+/// The log of changes, change by change; what has no version yet comes after all that has one, by its id.
 fn log(backend: DbBackend) -> String {
     let (changes, ticket_id) = match backend {
         DbBackend::Postgres => (
@@ -338,9 +338,13 @@ fn log(backend: DbBackend) -> String {
         ),
     };
     format!(
-        "SELECT x.event_id, x.id AS set_id, x.version, {ticket_id} AS ticket_id,
+        "SELECT x.event_id, x.version, x.id AS set_id, {ticket_id} AS ticket_id,
             change.value ->> 1 AS before, change.value ->> 2 AS after
-        FROM ticket_changes AS x CROSS JOIN {changes} WHERE TRUE {{scope}}"
+        FROM (
+            SELECT event_id, version, CAST(0 AS BIGINT) AS id, changes FROM ticket_changes
+            UNION ALL SELECT event_id, {}, id, changes FROM ticket_changes_unnumbered
+        ) AS x CROSS JOIN {changes} WHERE TRUE {{scope}}",
+        i64::MAX
     )
 }
 

@@ -21,7 +21,7 @@ pub async fn forget(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u6
     let statement = Statement::from_sql_and_values(
         db.get_database_backend(),
         "SELECT id FROM events WHERE starts_at < $1
-             AND EXISTS (SELECT 1 FROM ticket_changes WHERE event_id = events.id AND version > 0)",
+             AND EXISTS (SELECT 1 FROM ticket_changes WHERE event_id = events.id)",
         [before.into()],
     );
     let events = EventRow::find_by_statement(statement).all(db).await;
@@ -49,7 +49,7 @@ async fn forget_some(db: &DatabaseConnection, event_id: EventId) -> Result<u64, 
         backend,
         "INSERT INTO ticket_changes_forgotten (event_id, version)
          SELECT event_id, MAX(version) FROM (
-             SELECT event_id, version FROM ticket_changes WHERE event_id = $1 AND version > 0 ORDER BY version LIMIT $2
+             SELECT event_id, version FROM ticket_changes WHERE event_id = $1 ORDER BY version LIMIT $2
          ) AS first WHERE true GROUP BY event_id
          ON CONFLICT (event_id) DO UPDATE SET version = excluded.version",
         [event_id.0.into(), ROWS_MAX.into()],

@@ -46,7 +46,7 @@ pub async fn history(
         store.backend(),
         format!(
             "SELECT version, at, changes FROM ticket_changes
-             WHERE event_id = $1 AND version > 0 AND {has} ORDER BY version DESC LIMIT $3"
+             WHERE event_id = $1 AND {has} ORDER BY version DESC LIMIT $3"
         ),
         [
             event_id.0.into(),

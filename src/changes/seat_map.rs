@@ -72,7 +72,7 @@ fn statement(backend: DbBackend, event_id: EventId) -> Statement {
                  SELECT 0 AS part, id, status AS text, CAST(NULL AS BIGINT) AS number FROM tickets
                  WHERE event_id = $1 AND {shown}
                  UNION ALL
-                 SELECT 1, NULL, changes, id FROM ticket_changes WHERE event_id = $1 AND version IS NULL
+                 SELECT 1, NULL, changes, id FROM ticket_changes_unnumbered WHERE event_id = $1
                  UNION ALL
                  SELECT 2, NULL, '', COALESCE(
                      (SELECT MAX(version) FROM ticket_changes WHERE event_id = $1),

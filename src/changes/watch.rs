@@ -287,7 +287,7 @@ async fn last_sets(store: &Store, event_id: EventId) -> Result<Vec<ChangeSet>, F
     let statement = Statement::from_sql_and_values(
         store.backend(),
         "SELECT version, at, changes FROM ticket_changes
-         WHERE event_id = $1 AND version > 0 ORDER BY version DESC LIMIT $2",
+         WHERE event_id = $1 ORDER BY version DESC LIMIT $2",
         [event_id.0.into(), i64::from(SETS_READ_MAX).into()],
     );
     let mut sets = sets(store, statement).await?;

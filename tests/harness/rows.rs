@@ -122,9 +122,9 @@ pub async fn recount(rows: &DatabaseConnection) {
 
 /// Appends what the log of changes lacks, of the events of this condition; beside running servers too.
 pub fn relogging(backend: DbBackend, which: &str) -> String {
-    let (columns, number, id, id_text, changes, list, aggregate) = match backend {
+    let (appended, number, id, id_text, changes, list, aggregate) = match backend {
         DbBackend::Postgres => (
-            "event_id, changes",
+            "ticket_changes_unnumbered (event_id, changes)",
             "",
             "CAST(change.value ->> 0 AS UUID)",
             "replace(id::text, '-', '')",
@@ -133,8 +133,8 @@ pub fn relogging(backend: DbBackend, which: &str) -> String {
             "json_agg",
         ),
         _ => (
-            "event_id, changes, id, version",
-            ", 1 + COALESCE(last_version, 0), 1 + COALESCE(last_version, 0)",
+            "ticket_changes (event_id, changes, version)",
+            ", 1 + COALESCE(last_version, 0)",
             "unhex(change.value ->> 0)",
             "lower(hex(id))",
             "json_each(log.changes) AS change",
@@ -143,17 +143,22 @@ pub fn relogging(backend: DbBackend, which: &str) -> String {
         ),
     };
     format!(
-        "INSERT INTO ticket_changes ({columns})
+        "INSERT INTO {appended}
          SELECT event_id, {aggregate}({list}({id_text}, before, status, 'FOUND', NULL, NULL)){number} FROM (
              SELECT tickets.event_id, tickets.id, tickets.status, COALESCE(last.after, 'AVAILABLE') AS before,
                  (SELECT MAX(version) FROM ticket_changes AS log WHERE log.event_id = tickets.event_id) AS last_version
              FROM tickets LEFT JOIN (
                  SELECT log.event_id, {id} AS ticket_id, change.value ->> 2 AS after,
-                     ROW_NUMBER() OVER (PARTITION BY log.event_id, change.value ->> 0 ORDER BY log.id DESC) AS place
-                 FROM ticket_changes AS log CROSS JOIN {changes}
+                     ROW_NUMBER() OVER (PARTITION BY log.event_id, change.value ->> 0
+                         ORDER BY log.version DESC, log.id DESC) AS place
+                 FROM (
+                     SELECT event_id, version, 0 AS id, changes FROM ticket_changes
+                     UNION ALL SELECT event_id, {}, id, changes FROM ticket_changes_unnumbered
+                 ) AS log CROSS JOIN {changes}
              ) AS last ON last.event_id = tickets.event_id AND last.ticket_id = tickets.id AND last.place = 1
              WHERE tickets.event_id IN (SELECT event_id FROM tickets WHERE {which})
-         ) AS missing WHERE status <> before GROUP BY event_id"
+         ) AS missing WHERE status <> before GROUP BY event_id",
+        i64::MAX
     )
 }
 

@@ -121,7 +121,7 @@ impl Follower {
 
 /// The log of an event by its versions: each set's tickets by the hexadecimal digits of their ids, with what they became.
 async fn logged(rows: &DatabaseConnection) -> Vec<(i64, Vec<(String, String)>)> {
-    let sql = "SELECT version, changes FROM ticket_changes WHERE version > 0 ORDER BY version";
+    let sql = "SELECT version, changes FROM ticket_changes ORDER BY version";
     let statement = Statement::from_string(rows.get_database_backend(), sql);
     let sets = rows.query_all_raw(statement).await.unwrap();
     sets.iter()

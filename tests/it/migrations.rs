@@ -199,10 +199,66 @@ async fn seats_stay_taken_when_they_get_a_table() {
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("seats_one_ticket"), "{refused}");
 
-        Migrator::down(&connection, Some(2)).await.unwrap();
+        let since = u32::try_from(Migrator::migrations().len()).unwrap() - BEFORE_SEATS;
+        Migrator::down(&connection, Some(since)).await.unwrap();
         let refused = add(uuid::Uuid::now_v7(), "'S', 'A', '1', 1, 1").await;
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("tickets_seat"), "{refused}");
+    }
+}
+
+/// What has its version keeps it, and what has none comes after it, in its order.
+#[tokio::test]
+async fn the_log_outlives_that_what_is_unnumbered_gets_a_table() {
+    const BEFORE: u32 = 15;
+    for database in [Database::empty_postgres().await, Database::empty_sqlite()] {
+        let connection = database.connect().await;
+        let backend = connection.get_database_backend();
+        let event = match backend {
+            DbBackend::Postgres => "'00000000-0000-0000-0000-000000000001'",
+            _ => "X'00000000000000000000000000000001'",
+        };
+        let texts = async |of: &str| {
+            let sql = format!("SELECT changes || ' at ' || at FROM {of}");
+            let statement = Statement::from_string(backend, sql);
+            let rows = connection.query_all_raw(statement).await.unwrap();
+            let text = |row: &sea_orm::QueryResult| row.try_get_by_index::<String>(0).unwrap();
+            rows.iter().map(text).collect::<Vec<_>>()
+        };
+        Migrator::up(&connection, Some(BEFORE)).await.unwrap();
+        let columns = match backend {
+            DbBackend::Postgres => "event_id, version, at, changes",
+            _ => "event_id, id, version, at, changes",
+        };
+        // The later it is written, the lesser its version.
+        for version in (1..=20).rev() {
+            let versions = match backend {
+                DbBackend::Postgres => format!("{version}"),
+                _ => format!("{version}, {version}"),
+            };
+            let sql = format!(
+                "INSERT INTO ticket_changes ({columns}) VALUES ({event}, {versions}, '2026-01-01T00:00:{version:02}+00:00', 'version {version}')"
+            );
+            connection.execute_unprepared(&sql).await.unwrap();
+        }
+        if backend == DbBackend::Postgres {
+            connection
+                .execute_unprepared(&format!(
+                    "INSERT INTO ticket_changes (event_id, changes) SELECT {event}, 'none ' || n FROM generate_series(1, 50) AS n"
+                ))
+                .await
+                .unwrap();
+        }
+        let before = texts("ticket_changes ORDER BY version, id").await;
+        for _ in 0..2 {
+            Migrator::up(&connection, None).await.unwrap();
+            let mut after = texts("ticket_changes ORDER BY version").await;
+            after.extend(texts("ticket_changes_unnumbered ORDER BY id").await);
+            assert_eq!(after, before);
+            let since = u32::try_from(Migrator::migrations().len()).unwrap() - BEFORE;
+            Migrator::down(&connection, Some(since)).await.unwrap();
+            assert_eq!(texts("ticket_changes ORDER BY id").await, before);
+        }
     }
 }
 

@@ -19,8 +19,8 @@ const SEATS: &str = "
         (SELECT version FROM ticket_changes_forgotten WHERE event_id = events.id), 0)
     FROM events WHERE slug = $1 AND status <> 'DRAFT'
     UNION ALL
-    SELECT NULL, 'unnumbered', COUNT(*) FROM ticket_changes
-    WHERE version IS NULL AND event_id = (SELECT id FROM events WHERE slug = $1 AND status <> 'DRAFT')";
+    SELECT NULL, 'unnumbered', COUNT(*) FROM ticket_changes_unnumbered
+    WHERE event_id = (SELECT id FROM events WHERE slug = $1 AND status <> 'DRAFT')";
 
 #[derive(FromQueryResult)]
 struct Part {

@@ -19,29 +19,26 @@ pub fn append_changes(backend: DbBackend, sets: &BTreeMap<EventId, Vec<Change>>)
         .collect();
     if backend == DbBackend::Postgres {
         let columns = [("event_id", Kind::Uuid), ("changes", Kind::Text)];
-        return bulk::insert(backend, "ticket_changes", &columns, rows);
+        return bulk::insert(backend, "ticket_changes_unnumbered", &columns, rows);
     }
     let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Text], rows);
     Statement::from_sql_and_values(
         backend,
         format!(
             "WITH appended (event_id, changes) AS ({source})
-             INSERT INTO ticket_changes (event_id, id, version, changes)
-             SELECT event_id, next, next, changes FROM (
-                 SELECT event_id, changes, 1 + {LAST_VERSION} AS next FROM appended AS events
-             ) AS numbered"
+             INSERT INTO ticket_changes (event_id, version, changes)
+             SELECT event_id, 1 + COALESCE(
+                 (SELECT MAX(log.version) FROM ticket_changes AS log WHERE log.event_id = appended.event_id),
+                 (SELECT forgotten.version FROM ticket_changes_forgotten AS forgotten
+                     WHERE forgotten.event_id = appended.event_id),
+                 0), changes FROM appended"
         ),
         values,
     )
 }
 
-/// The last version of each of the `events`, 0 before the first. The log may have been forgotten up to it.
-const LAST_VERSION: &str = "COALESCE(
-    (SELECT MAX(log.version) FROM ticket_changes AS log WHERE log.event_id = events.event_id),
-    (SELECT forgotten.version FROM ticket_changes_forgotten AS forgotten WHERE forgotten.event_id = events.event_id),
-    0)";
-
-/// Gives the first `len` rows without a version their events' next ones, unless another process is at it. PostgreSQL's alone.
+/// Gives `len` rows without a version their events' next ones, unless another process is at it: of each event those that were
+/// appended first. PostgreSQL's alone, where whoever deletes what was appended numbers it by that (`number_changes()`).
 ///
 /// It is one statement, which the database takes to its end also when the process that sent it is stopped: nobody waits for
 /// who is at it.
@@ -49,31 +46,24 @@ const LAST_VERSION: &str = "COALESCE(
 /// It may number whatever it sees. Who sees a ticket's change sees the one before, whose transaction had the ticket's lock
 /// first; that one has the lesser id, and so is numbered before it or was already. Whatever is committed later, with
 /// whichever id, changes other tickets, or comes after. A statement that began before another one's commit and got its turn
-/// after it passes over what is numbered by then; where it would give a version that is taken, the unique constraint ends
-/// it without a trace.
+/// after it passes over what is numbered by then, and numbers the rest behind it.
 ///
-/// Rows are changed where they were found, by their `ctid`: by their key they are joined in whichever way suits what the
+/// Rows are deleted where they were found, by their `ctid`: by their key they are joined in whichever way suits what the
 /// database takes the table for, which is empty when it was analysed before the on-sale, and with many events that took
-/// seconds. For the same reason each row's event is asked for its last version, and not each event once.
+/// seconds.
 pub fn number_changes(gate: i64, len: i64) -> Statement {
     Statement::from_sql_and_values(
         DbBackend::Postgres,
-        format!(
-            "WITH gate AS MATERIALIZED (
-                 SELECT pg_try_advisory_xact_lock($1) AS is_open
-             ), unnumbered AS MATERIALIZED (
-                 SELECT event_id, id, ctid AS place FROM ticket_changes
-                 WHERE version IS NULL AND (SELECT is_open FROM gate) ORDER BY id LIMIT $2
-             ), next AS MATERIALIZED (
-                 SELECT place, {LAST_VERSION} + ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY id) AS version
-                 FROM unnumbered AS events
-             ), numbered AS (
-                 UPDATE ticket_changes AS log SET version = next.version FROM next
-                 WHERE log.ctid = next.place AND log.version IS NULL
-                 RETURNING log.event_id
-             )
-             SELECT event_id, COUNT(*) AS len FROM numbered GROUP BY event_id"
-        ),
+        "WITH gate AS MATERIALIZED (
+             SELECT pg_try_advisory_xact_lock($1) AS is_open
+         ), first AS MATERIALIZED (
+             SELECT ctid AS place FROM ticket_changes_unnumbered
+             WHERE (SELECT is_open FROM gate) ORDER BY event_id, id LIMIT $2
+         ), numbered AS (
+             DELETE FROM ticket_changes_unnumbered AS appended USING first WHERE appended.ctid = first.place
+             RETURNING appended.event_id
+         )
+         SELECT event_id, COUNT(*) AS len FROM numbered GROUP BY event_id",
         [gate.into(), len.into()],
     )
 }

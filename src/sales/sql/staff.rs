@@ -41,7 +41,7 @@ pub fn sweep(len: i64) -> Statement {
              SELECT event_id, ticket_type_id, gen_random_uuid(), COUNT(*), -COUNT(*), 0, 0
              FROM tidied GROUP BY event_id, ticket_type_id
          ), logged AS (
-             INSERT INTO ticket_changes (event_id, changes)
+             INSERT INTO ticket_changes_unnumbered (event_id, changes)
              SELECT event_id, json_agg(json_build_array(
                  replace(id::text, '-', ''), 'HELD', 'AVAILABLE', 'EXPIRY', NULL, replace(hold_id::text, '-', '')
              ))::text

@@ -168,7 +168,13 @@ async fn read_log(db: &DatabaseConnection, event: EventId) -> Result<Vec<Change>
         sea_orm::DbBackend::Postgres => "$1",
         _ => "?",
     };
-    let sql = format!("SELECT changes FROM ticket_changes WHERE event_id = {place} ORDER BY id");
+    let sql = format!(
+        "SELECT changes FROM (
+             SELECT event_id, version, 0 AS id, changes FROM ticket_changes
+             UNION ALL SELECT event_id, {}, id, changes FROM ticket_changes_unnumbered
+         ) AS log WHERE event_id = {place} ORDER BY version, id",
+        i64::MAX
+    );
     let rows = db
         .query_all_raw(Statement::from_sql_and_values(backend, sql, [event.into()]))
         .await?;

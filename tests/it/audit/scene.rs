@@ -44,7 +44,8 @@ pub async fn scratch(database: &Database) -> DatabaseConnection {
             "SET session_replication_role = replica;
              ALTER TABLE tickets DROP CONSTRAINT tickets_status, DROP CONSTRAINT tickets_hold;
              ALTER TABLE holds DROP CONSTRAINT holds_order;
-             ALTER TABLE seats DROP CONSTRAINT seats_one_ticket;"
+             ALTER TABLE seats DROP CONSTRAINT seats_one_ticket;
+             ALTER TABLE ticket_changes_unnumbered ENABLE ALWAYS TRIGGER number_changes;"
         }
         _ => {
             "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;
@@ -150,6 +151,10 @@ impl Scene {
             scene.insert_key(rows, key, kind, customer, result).await;
         }
         scene.recount(rows).await;
+        if rows.get_database_backend() == DbBackend::Postgres {
+            let number = "DELETE FROM ticket_changes_unnumbered WHERE event_id = {event}";
+            scene.run(rows, number).await;
+        }
         scene
     }
 

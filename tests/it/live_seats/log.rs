@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 
 use super::{Follower, TOLD_WITHIN, logged};
 use crate::harness::{Database, Server, eventually, rows, seed};
@@ -31,7 +31,7 @@ on_both_databases! {
             "INSERT INTO ticket_changes_forgotten SELECT event_id, 0 FROM ticket_changes; DELETE FROM ticket_changes",
         ];
         if database.backend() == DbBackend::Postgres {
-            writes.push("TRUNCATE ticket_changes");
+            writes.extend(["TRUNCATE ticket_changes", "TRUNCATE ticket_changes_unnumbered"]);
         }
         for write in writes {
             let refused = hand.execute_unprepared(write).await.unwrap_err().to_string();
@@ -56,7 +56,7 @@ async fn who_commits_late_is_numbered_late_and_never_left_out() {
     let late = hand.begin().await.unwrap();
     for sql in [
         "UPDATE tickets SET status = 'BLOCKED', block_reason = 'by hand' WHERE seat_label = '1'",
-        "INSERT INTO ticket_changes (event_id, changes)
+        "INSERT INTO ticket_changes_unnumbered (event_id, changes)
          SELECT event_id, json_build_array(json_build_array(
              replace(id::text, '-', ''), 'AVAILABLE', 'BLOCKED', 'BLOCK', NULL, NULL))::text
          FROM tickets WHERE seat_label = '1'",
@@ -75,7 +75,7 @@ async fn who_commits_late_is_numbered_late_and_never_left_out() {
     late.commit().await.unwrap();
     follower.hear_up_to(3).await;
     assert_eq!(follower.statuses[&event.seat(1).id], "BLOCKED");
-    let first = "SELECT version FROM ticket_changes ORDER BY id LIMIT 1";
+    let first = "SELECT version FROM ticket_changes WHERE changes LIKE '%BLOCKED%'";
     assert_eq!(
         rows::count(&hand, first).await,
         3,
@@ -116,4 +116,59 @@ async fn who_keeps_others_from_numbering_keeps_nobody_from_buying() {
     assert!(follower.statuses.values().all(|status| status == "SOLD"));
     hand.close().await.unwrap();
     rows::assert_clean(&database).await;
+}
+
+/// What was appended leaves the table of what has no version by getting one, whoever deletes it, and however long it is.
+#[tokio::test]
+async fn nothing_is_lost_by_deleting_what_has_no_version() {
+    const LONG: usize = 100_000;
+    let database = Database::postgres().await;
+    let hand = database.connect().await;
+    let append = |event: u128, text: &str| {
+        let event = uuid::Uuid::from_u128(event);
+        format!(
+            "INSERT INTO ticket_changes_unnumbered (event_id, changes) VALUES ('{event}', '{text}')"
+        )
+    };
+    let long: String = (0..LONG)
+        .map(|n| char::from(b'a' + (n * n % 26) as u8))
+        .collect();
+    for sql in [
+        append(1, "first"),
+        append(2, "another"),
+        append(1, &long),
+        append(1, "third"),
+    ] {
+        hand.execute_unprepared(&sql).await.unwrap();
+    }
+    let refused = hand
+        .execute_unprepared("UPDATE ticket_changes_unnumbered SET changes = '[]'")
+        .await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("append-only"), "{refused}");
+
+    for which in ["changes LIKE 'first'", "TRUE", "TRUE"] {
+        let sql = format!("DELETE FROM ticket_changes_unnumbered WHERE {which}");
+        hand.execute_unprepared(&sql).await.unwrap();
+    }
+    let statement = Statement::from_string(
+        DbBackend::Postgres,
+        "SELECT version, changes FROM ticket_changes ORDER BY event_id, version",
+    );
+    let rows = hand.query_all_raw(statement).await.unwrap();
+    let numbered: Vec<(i64, String)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row.try_get_by_index(0).unwrap(),
+                row.try_get_by_index(1).unwrap(),
+            )
+        })
+        .collect();
+    let expected = [(1, "first"), (2, &*long), (3, "third"), (1, "another")];
+    assert_eq!(
+        numbered,
+        expected.map(|(version, text)| (version, text.to_owned()))
+    );
+    hand.close().await.unwrap();
 }

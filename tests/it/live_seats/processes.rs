@@ -54,7 +54,7 @@ async fn whatever_is_lost_everybody_knows_each_version_as_the_log_has_it() {
         let open = rows::count(
             &hand,
             "SELECT (SELECT count(*) FROM tickets WHERE status = 'HELD')
-                 + (SELECT count(*) FROM ticket_changes WHERE version IS NULL)",
+                 + (SELECT count(*) FROM ticket_changes_unnumbered)",
         );
         (open.await == 0).then_some(())?;
         Some(seat_map(&servers[0].client(), &event.id).await)
