@@ -45,8 +45,8 @@ impl MigrationTrait for Migration {
 const UP: &[&str] = &[
     // Nobody may append or number between what is found here and the commit.
     "LOCK TABLE ticket_changes IN ACCESS EXCLUSIVE MODE",
-    // The table has its name.
-    "DROP INDEX ticket_changes_unnumbered",
+    // The table gets its name.
+    "ALTER INDEX ticket_changes_unnumbered RENAME TO ticket_changes_unnumbered_before",
     "CREATE TABLE ticket_changes_unnumbered (
         event_id UUID NOT NULL,
         id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -74,6 +74,7 @@ const UP: &[&str] = &[
     "DROP TRIGGER keep_versions ON ticket_changes",
     "DROP TRIGGER keep_entries ON ticket_changes",
     "DELETE FROM ticket_changes WHERE version IS NULL",
+    "DROP INDEX ticket_changes_unnumbered_before",
     "ALTER TABLE ticket_changes DROP CONSTRAINT ticket_changes_pkey",
     "ALTER TABLE ticket_changes DROP CONSTRAINT ticket_changes_version",
     "ALTER TABLE ticket_changes DROP COLUMN id",

@@ -51,7 +51,8 @@ async fn forget_some(db: &DatabaseConnection, event_id: EventId) -> Result<u64, 
          SELECT event_id, MAX(version) FROM (
              SELECT event_id, version FROM ticket_changes WHERE event_id = $1 ORDER BY version LIMIT $2
          ) AS first WHERE true GROUP BY event_id
-         ON CONFLICT (event_id) DO UPDATE SET version = excluded.version",
+         ON CONFLICT (event_id) DO UPDATE SET version = excluded.version
+         WHERE ticket_changes_forgotten.version < excluded.version",
         [event_id.0.into(), ROWS_MAX.into()],
     );
     tx.execute_raw(mark).await?;

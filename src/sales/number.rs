@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult};
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -28,10 +28,12 @@ use crate::{
 /// What another process has appended and not numbered is found after so long.
 pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// Between two looks while sales go on: what they append meanwhile is numbered together.
+/// Between two looks while sales go on: what they append meanwhile is numbered together. While something holds an old snapshot,
+/// a look goes through all that was numbered since; so it is no less than the last look took.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Rows of one statement: some milliseconds.
+/// Rows of one statement: some milliseconds, unless they are of thousands of tickets each. Fewer after a failure, so that what
+/// took too long does not stay so.
 const ROWS_MAX: i64 = 500;
 
 /// Between two looks while the database is out of reach, at most.
@@ -55,13 +57,16 @@ pub async fn run(mut lane: Lane, live: Arc<Live>, mut closing: watch::Receiver<b
 
 async fn rounds(lane: &mut Lane, live: &Live) -> std::convert::Infallible {
     let mut outage = Outage::default();
+    let mut rows_max = ROWS_MAX;
     loop {
-        match round(lane, live).await {
-            Ok(()) => {
+        match round(lane, live, rows_max).await {
+            Ok(took) => {
                 outage.is_over(NUMBERING);
-                sleep(PACE).await;
+                rows_max = (rows_max * 2).min(ROWS_MAX);
+                sleep(PACE.max(took)).await;
             }
             Err(failure) => {
+                rows_max = (rows_max / 2).max(1);
                 if failure.cause == Cause::Lost {
                     lane.discard();
                 }
@@ -72,21 +77,22 @@ async fn rounds(lane: &mut Lane, live: &Live) -> std::convert::Infallible {
     }
 }
 
-/// Waits for something to number, and numbers all there is.
-async fn round(lane: &mut Lane, live: &Live) -> Result<(), Failure> {
+/// Waits for something to number, and numbers all there is. How long that took.
+async fn round(lane: &mut Lane, live: &Live, rows_max: i64) -> Result<Duration, Failure> {
     let appended = timeout(LOOK_AGAIN_AFTER, live.next_appended()).await;
     if lane.backend() != DbBackend::Postgres {
         // What SQLite's only writer has appended it has numbered.
         tell(live, appended.unwrap_or_default());
-        return Ok(());
+        return Ok(Duration::ZERO);
     }
+    let began = Instant::now();
     loop {
         let db = lane.connection().await?;
-        let rows = number(&db).await?;
+        let rows = number(&db, rows_max).await?;
         let len: i64 = rows.iter().map(|row| row.len).sum();
         tell(live, rows.into_iter().map(|row| row.event_id).collect());
-        if len < ROWS_MAX {
-            return Ok(());
+        if len < rows_max {
+            return Ok(began.elapsed());
         }
     }
 }
@@ -97,8 +103,8 @@ fn tell(live: &Live, events: BTreeSet<EventId>) {
     }
 }
 
-async fn number(db: &DatabaseConnection) -> Result<Vec<NumberedRow>, Failure> {
-    let statement = sql::number_changes(numbering(), ROWS_MAX);
+async fn number(db: &DatabaseConnection, rows_max: i64) -> Result<Vec<NumberedRow>, Failure> {
+    let statement = sql::number_changes(numbering(), rows_max);
     let rows = bounded(
         DbBackend::Postgres,
         DATABASE_WAIT_MAX,
