@@ -29,11 +29,11 @@ use crate::{
 pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Between two looks while sales go on: what they append meanwhile is numbered together. While something holds an old snapshot,
-/// a look goes through all that was numbered since; so it is no less than the last look took.
+/// a look goes through all that was numbered since; so it is as long as the last look took, up to [`LOOK_AGAIN_AFTER`].
 const PACE: Duration = Duration::from_millis(50);
 
-/// Rows of one statement: some milliseconds, unless they are of thousands of tickets each. Fewer after a failure, so that what
-/// took too long does not stay so.
+/// Rows of one statement: some milliseconds, unless they are of thousands of tickets each. Fewer after it has failed again, so that
+/// what takes too long does not stay so.
 const ROWS_MAX: i64 = 500;
 
 /// Between two looks while the database is out of reach, at most.
@@ -63,14 +63,16 @@ async fn rounds(lane: &mut Lane, live: &Live) -> std::convert::Infallible {
             Ok(took) => {
                 outage.is_over(NUMBERING);
                 rows_max = (rows_max * 2).min(ROWS_MAX);
-                sleep(PACE.max(took)).await;
+                sleep(took.clamp(PACE, LOOK_AGAIN_AFTER)).await;
             }
             Err(failure) => {
-                rows_max = (rows_max / 2).max(1);
                 if failure.cause == Cause::Lost {
                     lane.discard();
                 }
                 let failures = outage.goes_on(&failure);
+                if failures > 1 {
+                    rows_max = (rows_max / 2).max(1);
+                }
                 sleep((LOOK_AGAIN_AFTER * failures).min(RETRY_AFTER_MAX)).await;
             }
         }

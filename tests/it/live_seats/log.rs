@@ -129,9 +129,9 @@ async fn nothing_is_lost_by_deleting_what_has_no_version() {
             "INSERT INTO ticket_changes_unnumbered (event_id, changes) VALUES ('{event}', '{text}')"
         )
     };
-    // More than a page, and nothing that could be compressed.
+    // More than a page also when it is compressed.
     let long: String = (0..3_000)
-        .map(|_| uuid::Uuid::new_v4().simple().to_string())
+        .map(|_| uuid::Uuid::now_v7().simple().to_string())
         .collect();
     for sql in [
         append(1, "first"),
