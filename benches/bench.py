@@ -91,12 +91,11 @@ def print_results(results):
 
 
 def print_flat(results):
-    base = results.get(BASE)
-    rows = [
-        row(name, runs, spread(ratios(runs, base), 2) if base else "–") for name, runs in results.items() if name in WHOLE
-    ]
-    if rows:
-        print(table("purchases/s", "… × the first", rows))
+    whole = {name: (runs, [run["base"] for run in runs]) for name, runs in results.items() if name in WHOLE}
+    if whole:
+        base = row(BASE, [run for _, bases in whole.values() for run in bases], "1.00")
+        rows = [row(name, runs, spread(ratios(runs, bases), 2)) for name, (runs, bases) in whole.items()]
+        print(table("purchases/s", "… × the first, right before it", [base, *rows]))
     rows = []
     for name, runs in results.items():
         if name in ANY:

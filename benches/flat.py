@@ -46,6 +46,16 @@ def any_of_a_type(coming_back=0):
     return run
 
 
+def beside_base(run):
+    """With the base right before it: within the minutes of a round the machine's mood changes by more than what is asked."""
+
+    def both(options):
+        base = sale()(options)
+        return run(options) | {"base": base}
+
+    return both
+
+
 @contextlib.contextmanager
 def on_sale(tickets, events, servers):
     with contextlib.ExitStack() as stack:
@@ -117,13 +127,12 @@ def ask(url, token, document, variables):
 BASE = "200,000 tickets, 1 event, 64 connections, 1 server"
 LARGE = "5,000,000 tickets in the database"
 WHOLE = {
-    BASE: sale(),
-    "10,000 tickets in the database": sale(tickets=10_000),
-    LARGE: sale(tickets=5_000_000),
-    "1,000 events on sale at once": sale(events=1_000),
-    "256 connections": sale(buyers=256),
-    "2,000 connections": sale(buyers=2_000),
-    "2 servers": sale(servers=2),
+    "10,000 tickets in the database": beside_base(sale(tickets=10_000)),
+    LARGE: beside_base(sale(tickets=5_000_000)),
+    "1,000 events on sale at once": beside_base(sale(events=1_000)),
+    "256 connections": beside_base(sale(buyers=256)),
+    "2,000 connections": beside_base(sale(buyers=2_000)),
+    "2 servers": beside_base(sale(servers=2)),
 }
 ANY = {
     "any of a type, to the 300,000th": any_of_a_type(),
