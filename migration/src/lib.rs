@@ -64,10 +64,19 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
     Ok(())
 }
 
+/// A step that is not the same for both databases.
+async fn run_each(
+    manager: &SchemaManager<'_>,
+    postgres: &[&str],
+    sqlite: &[&str],
+) -> Result<(), DbErr> {
+    match manager.get_database_backend() {
+        sea_orm::DbBackend::Postgres => run(manager, postgres).await,
+        _ => run(manager, sqlite).await,
+    }
+}
+
 /// What SQLite, which keeps a table's shape as it is, has no need of.
 async fn run_on_postgres(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
-    match manager.get_database_backend() {
-        sea_orm::DbBackend::Postgres => run(manager, statements).await,
-        _ => Ok(()),
-    }
+    run_each(manager, statements, &[]).await
 }

@@ -14,7 +14,7 @@
 //!
 //! No release has run on the schema before this step: one would append to the log itself.
 
-use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -26,19 +26,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let steps = match manager.get_database_backend() {
-            DbBackend::Postgres => UP,
-            _ => UP_SQLITE,
-        };
-        super::run(manager, steps).await
+        super::run_each(manager, UP, UP_SQLITE).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let steps = match manager.get_database_backend() {
-            DbBackend::Postgres => DOWN,
-            _ => DOWN_SQLITE,
-        };
-        super::run(manager, steps).await
+        super::run_each(manager, DOWN, DOWN_SQLITE).await
     }
 }
 

@@ -40,6 +40,31 @@ on_both_databases! {
         assert_eq!(logged(&hand).await, before);
         hand.close().await.unwrap();
     }
+
+    /// As when two forget at once, and the one that has seen less comes last: versions are never given twice.
+    async fn what_is_forgotten_is_never_less_than_before(database: Database) {
+        let server = Server::start(&database).await;
+        let event = seed::seats(&server.client(), 2).await;
+        let ada = server.client().customer("ada");
+        let hand = database.connect().await;
+        ada.purchase_ticket(&event.tickets[0].id, "one").await.sold();
+        eventually("a version", TOLD_WITHIN, async || (!logged(&hand).await.is_empty()).then_some(())).await;
+        hand.execute_unprepared("INSERT INTO ticket_changes_forgotten SELECT id, 5 FROM events").await.unwrap();
+        drop(server);
+        let printed = Server::command(&["forget-changes", "--of-events-before", "2999-01-01T00:00:00Z"])
+            .env("ROWLOCK_DATABASE_URL", &database.url())
+            .print();
+        assert_eq!(printed, "forgot 1 commits\n");
+        let server = Server::start(&database).await;
+        let ada = server.client().customer("ada");
+        ada.purchase_ticket(&event.tickets[1].id, "two").await.sold();
+        let version = eventually("the next version", TOLD_WITHIN, async || {
+            logged(&hand).await.first().map(|(version, _)| *version)
+        })
+        .await;
+        assert_eq!(version, 6);
+        hand.close().await.unwrap();
+    }
 }
 
 /// Ids are drawn before the commit: who commits late has a lesser one than what is numbered already, and must neither be
@@ -175,5 +200,28 @@ async fn nothing_is_lost_by_deleting_what_has_no_version() {
         numbered,
         expected.map(|(version, text)| (version, text.to_owned()))
     );
+    hand.close().await.unwrap();
+}
+
+/// A statement that the database ends, because it takes too long, is not repeated as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_to_number_is_numbered_in_lesser_parts() {
+    const NUMBERED_WITHIN: Duration = Duration::from_secs(40);
+    let database = Database::postgres().await;
+    let hand = database.connect().await;
+    for sql in [
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.006); RETURN NEW; END $$",
+        "CREATE TRIGGER slowly BEFORE INSERT ON ticket_changes FOR EACH ROW EXECUTE FUNCTION slowly()",
+        "INSERT INTO ticket_changes_unnumbered (event_id, changes)
+         SELECT gen_random_uuid(), '[]' FROM generate_series(1, 500)",
+    ] {
+        hand.execute_unprepared(sql).await.unwrap();
+    }
+    let _server = Server::start(&database).await;
+    eventually("all to be numbered", NUMBERED_WITHIN, async || {
+        let unnumbered = "SELECT count(*) FROM ticket_changes_unnumbered";
+        (rows::count(&hand, unnumbered).await == 0).then_some(())
+    })
+    .await;
     hand.close().await.unwrap();
 }
