@@ -22,6 +22,7 @@ mod m0013_tickets_of_hold;
 mod m0014_seats;
 mod m0015_log_in_one_piece;
 mod m0016_unnumbered_changes;
+mod m0017_catalogue_revision;
 
 use sea_orm_migration::prelude::*;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_seats::Migration),
             Box::new(m0015_log_in_one_piece::Migration),
             Box::new(m0016_unnumbered_changes::Migration),
+            Box::new(m0017_catalogue_revision::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Withholding tickets from sale, and giving them back: all of those that are named, or none.
 
-use std::{collections::HashMap, iter};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseConnection;
@@ -12,7 +12,7 @@ use super::{
     customers::Customers,
     failure::Failure,
     journal::Journal,
-    sql::{self, staff},
+    sql::{self, NeededCatalogue, staff},
     staff::{ATTEMPT_MAX, Busy, Work},
 };
 use crate::{
@@ -145,7 +145,11 @@ impl Blocking {
         let locked = tx.all("locking tickets to block", query).await?;
         // Behind the locks, as for a sale: the visit of a cancelled event must find what is done here, or this must find it
         // cancelled.
-        let statement = sql::read_catalogue(tx.backend(), iter::once((*event_id, None))).statement;
+        let needed = NeededCatalogue {
+            new: vec![(*event_id, None)],
+            ..NeededCatalogue::default()
+        };
+        let statement = sql::read_catalogue(tx.backend(), &needed).statement;
         let events: Vec<sql::CatalogueRow> = tx.rows("reading events", statement).await?;
         let Some(event) = events.first() else {
             return Err(Failure::bug("reading events"));

@@ -9,6 +9,7 @@
 //! events, are read in statements after them and after the locks. Each statement is a round trip in which the locks are
 //! held, so that what can be asked together is. On SQLite `BEGIN IMMEDIATE` stands for all locks.
 
+mod catalogue;
 mod facts;
 mod gates;
 mod hints;

@@ -249,7 +249,7 @@ pub async fn locked_seats(rows: &DatabaseConnection) -> Vec<String> {
         .collect()
 }
 
-pub async fn count(rows: &DatabaseConnection, sql: &str) -> i64 {
+pub async fn count(rows: &impl ConnectionTrait, sql: &str) -> i64 {
     let row = rows
         .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
         .await

@@ -46,6 +46,7 @@ mod queries;
 mod rates;
 mod readme;
 mod refusals;
+mod revision;
 mod roles;
 mod rush;
 mod schema;

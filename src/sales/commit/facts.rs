@@ -4,24 +4,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{DbBackend, DbErr, FromQueryResult};
+use sea_orm::{DbBackend, FromQueryResult};
 
 use super::{
     Transaction,
+    catalogue::{catalogue_of, events_of, note_catalogue},
     gates::{gate_of, gates_of},
     hints::Hints,
     key_of,
     targets::{allowances_of, bound, holds_of, note_holds},
-    tickets::{any_of, note_locked},
+    tickets::note_locked,
 };
 use crate::{
     entity::{idempotency_key, ticket},
     fault::Step,
-    ids::{CustomerId, EventId, TicketId, TicketTypeId},
-    money::Currency,
+    ids::{CustomerId, EventId, TicketId},
     sales::{
         command::{Kind, Want},
-        decide::{EventFacts, Facts, KeyFacts, Request, TypeFacts, refuse_early},
+        decide::{Facts, KeyFacts, Request, refuse_early},
         failure::Failure,
         sql::{self, Foreseen},
     },
@@ -101,17 +101,15 @@ impl Transaction {
         if requests.is_empty() {
             return Ok(Age::Fresh);
         }
-        let is_recalled = hints.recall_events(facts, &events_of(requests));
+        let needed = hints.recall_catalogue(facts, &catalogue_of(facts, requests));
+        let is_recalled = events_of(requests).all(|event| facts.events.contains_key(&event));
         let is_fresh = is_tried || !is_recalled;
         let keys: Vec<_> = requests.iter().map(key_of).collect();
-        let catalogue = is_fresh.then(|| {
-            let wanted = catalogue_of(facts, requests);
-            sql::read_catalogue(self.backend, wanted.into_iter())
-        });
+        let catalogue = is_fresh.then(|| sql::read_catalogue(self.backend, &needed));
         let holds = holds_of(requests);
         let holds = (!holds.is_empty()).then(|| sql::read_holds(self.backend, &holds));
-        let needed = allowances_of(facts, requests);
-        let [owned, live] = needed.reads(self.backend);
+        let allowances = allowances_of(facts, requests);
+        let [owned, live] = allowances.reads(self.backend);
         let reads = [
             Some(sql::read_keys(self.backend, &keys)),
             catalogue,
@@ -122,10 +120,10 @@ impl Transaction {
         let [keys, catalogue, holds, owned, live] = self.read_together(step, reads).await?;
         facts.keys = keys_by_name(keys.read(step)?);
         if is_fresh {
-            note_catalogue(facts, catalogue.read(step)?)?;
+            note_catalogue(facts, &needed, catalogue.read(step)?, hints)?;
         }
         note_holds(facts, holds.read(step)?);
-        needed.note(facts, owned.read(step)?, live.read(step)?);
+        allowances.note(facts, owned.read(step)?, live.read(step)?);
         let new = self.new_of(facts, requests);
         let new: Vec<_> = new.into_iter().map(|(_, request)| request).collect();
         self.read_orders_of(facts, &new).await?;
@@ -153,7 +151,7 @@ impl Transaction {
         };
         let mut verdicts = judge(facts);
         if *age == Age::Recalled && verdicts.iter().any(Result::is_err) {
-            self.read_catalogue(facts, &of_new).await?;
+            self.read_catalogue(facts, &of_new, hints).await?;
             self.read_allowances(facts, &of_new).await?;
             *age = Age::Fresh;
             verdicts = judge(facts);
@@ -189,27 +187,9 @@ impl Transaction {
         self.read_targets_again(facts, requests).await?;
         // An event that was cancelled meanwhile sells nothing more.
         if age == Age::Recalled {
-            self.read_catalogue(facts, requests).await?;
+            self.read_catalogue(facts, requests, hints).await?;
         }
-        hints.remember_events(facts);
         self.read_allowances(facts, requests).await
-    }
-
-    /// The time, and events with ticket types, in place of those that are known.
-    async fn read_catalogue(
-        &self,
-        facts: &mut Facts,
-        requests: &[Request<'_>],
-    ) -> Result<(), Failure> {
-        let wanted = catalogue_of(facts, requests);
-        if wanted.is_empty() {
-            return note_catalogue(facts, Vec::new());
-        }
-        let statement = sql::read_catalogue(self.backend, wanted.into_iter()).statement;
-        let rows = self
-            .rows("reading events and ticket types", statement)
-            .await?;
-        note_catalogue(facts, rows)
     }
 }
 
@@ -232,7 +212,8 @@ pub(super) enum Age {
 /// saw, and those of holds. A customer's allowance is not known yet; where the last look at it left nothing, it comes first.
 fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Foreseen {
     let mut facts = Facts::default();
-    hints.recall_events(&mut facts, &events_of(requests));
+    let events = events_of(requests).map(|event| (event, None));
+    hints.recall_catalogue(&mut facts, &events.collect());
     let mut foreseen = Foreseen::default();
     for request in requests {
         let event_id = request.command.event_id;
@@ -259,27 +240,6 @@ fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Foreseen {
     foreseen
 }
 
-/// The events of these requests, with the types of what is locked and of what is wanted without a name.
-fn catalogue_of(
-    facts: &Facts,
-    requests: &[Request<'_>],
-) -> HashSet<(EventId, Option<TicketTypeId>)> {
-    let locked = facts.locked.iter();
-    let mut wanted: HashSet<(EventId, Option<TicketTypeId>)> = locked
-        .map(|((event, _), ticket)| (*event, Some(ticket.ticket_type_id)))
-        .collect();
-    let any = any_of(requests);
-    wanted.extend(
-        any.iter()
-            .map(|any| (any.event_id, Some(any.ticket_type_id))),
-    );
-    // An event of which nothing is locked has its say too.
-    let with_types: HashSet<EventId> = wanted.iter().map(|(event, _)| *event).collect();
-    let others = events_of(requests);
-    wanted.extend(others.difference(&with_types).map(|event| (*event, None)));
-    wanted
-}
-
 fn keys_by_name(
     rows: Vec<idempotency_key::Model>,
 ) -> HashMap<(EventId, CustomerId, String), KeyFacts> {
@@ -293,55 +253,4 @@ fn keys_by_name(
         )
     });
     rows.collect()
-}
-
-fn note_catalogue(facts: &mut Facts, rows: Vec<sql::CatalogueRow>) -> Result<(), Failure> {
-    facts.events.clear();
-    facts.ticket_types.clear();
-    for row in rows {
-        facts.now = row.now;
-        if let (Some(event), Some(id), Some(name), Some(price_minor)) = (
-            row.id,
-            row.ticket_type_id,
-            &row.ticket_type_name,
-            row.price_minor,
-        ) {
-            let name = name.clone();
-            let ticket_type = TypeFacts { name, price_minor };
-            facts.ticket_types.insert((event, id), ticket_type);
-        }
-        if let Some((id, event)) = event_facts(row).step("reading events and ticket types")? {
-            facts.events.insert(id, event);
-        }
-    }
-    Ok(())
-}
-
-fn events_of(requests: &[Request<'_>]) -> HashSet<EventId> {
-    let events = requests.iter().map(|request| request.command.event_id);
-    events.collect()
-}
-
-/// None for an id that no event has.
-fn event_facts(row: sql::CatalogueRow) -> Result<Option<(EventId, EventFacts)>, DbErr> {
-    let Some(id) = row.id else { return Ok(None) };
-    let missing = || DbErr::Type(format!("event {id} lacks a column"));
-    let currency = row.currency.as_deref().and_then(Currency::from_code);
-    // A number that the table's checks exclude allows nothing.
-    let count = |number: i32| usize::try_from(number).unwrap_or(0);
-    let secs = |number: i32| u32::try_from(number).unwrap_or(0);
-    let event = EventFacts {
-        status: row.status.ok_or_else(missing)?,
-        currency: currency
-            .ok_or_else(|| DbErr::Type(format!("event {id} has an unknown currency")))?,
-        sales_open_at: row.sales_open_at.ok_or_else(missing)?,
-        sales_close_at: row.sales_close_at.ok_or_else(missing)?,
-        tickets_per_order_max: row.tickets_per_order_max.map(count).ok_or_else(missing)?,
-        tickets_per_customer_max: row.tickets_per_customer_max.map(count),
-        held_per_customer_max: row.held_per_customer_max.map(count).ok_or_else(missing)?,
-        hold_secs: row.hold_secs.map(secs).ok_or_else(missing)?,
-        hold_secs_max: row.hold_secs_max.map(secs).ok_or_else(missing)?,
-        cancellable_until: row.cancellable_until,
-    };
-    Ok(Some((id, event)))
 }

@@ -1,19 +1,24 @@
 //! What earlier batches of this process saw. It saves statements and walks, and decides nothing: what a batch takes from
-//! here it reads again behind its locks, or looks for everywhere else before it says that there is none.
+//! here it reads again behind its locks, or asks there whether it still holds, or looks for everywhere else before it says
+//! that there is none.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
+use super::catalogue::{KnownCatalogue, Wanted};
 use crate::{
     ids::{CustomerId, EventId, TicketId, TicketTypeId},
-    sales::decide::{EventFacts, Facts, Refusal, Request},
+    sales::{
+        decide::{Facts, Refusal, Request},
+        sql::NeededCatalogue,
+    },
 };
 
-/// Events, types and customers that are remembered, each; then all are forgotten, and found again.
+/// Types and customers that are remembered, each; then all are forgotten, and found again.
 const REMEMBERED_MAX: usize = 10_000;
 
 #[derive(Default)]
@@ -21,43 +26,27 @@ pub struct Hints(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// The time of the last read.
-    now: DateTime<Utc>,
-    events: HashMap<EventId, EventFacts>,
+    catalogue: KnownCatalogue,
     last_picks: HashMap<(EventId, TicketTypeId), TicketId>,
     /// Who had no more to have of an event when they last asked.
     exhausted: HashSet<(EventId, CustomerId)>,
 }
 
 impl Hints {
-    /// Takes the time and, of these events, those that are known from what was read last. Whether that is all of them.
-    pub fn recall_events(&self, facts: &mut Facts, events: &HashSet<EventId>) -> bool {
-        let seen = self.seen();
-        facts.now = seen.now;
-        facts.events = events
-            .iter()
-            .filter_map(|id| Some((*id, seen.events.get(id)?.clone())))
-            .collect();
-        facts.events.len() == events.len()
+    /// Takes the time and, of these events and types, what is known. What must be read.
+    pub(super) fn recall_catalogue(&self, facts: &mut Facts, wanted: &Wanted) -> NeededCatalogue {
+        self.seen().catalogue.recall(facts, wanted)
     }
 
-    pub fn remember_events(&self, facts: &Facts) {
-        if facts.events.is_empty() {
-            return;
-        }
-        let mut seen = self.seen();
-        if seen.events.len() >= REMEMBERED_MAX {
-            seen.events.clear();
-        }
-        seen.now = facts.now;
-        let events = facts.events.iter().map(|(id, event)| (*id, event.clone()));
-        seen.events.extend(events);
+    /// Keeps the time, and the events and types that were as they are here at this revision.
+    pub(super) fn remember_catalogue(&self, facts: &Facts, revision: Option<Uuid>) {
+        self.seen().catalogue.remember(facts, revision);
     }
 
     /// Where the search for a free ticket of the type begins: after the one that was picked last. Those before it are sold
     /// as a rule, and walking past them is what makes the last sale of a type dearer than its first.
     pub fn last_pick(&self, event_id: EventId, ticket_type_id: TicketTypeId) -> TicketId {
-        let first = TicketId(uuid::Uuid::nil());
+        let first = TicketId(Uuid::nil());
         let last_picks = &self.seen().last_picks;
         last_picks
             .get(&(event_id, ticket_type_id))

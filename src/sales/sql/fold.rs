@@ -26,9 +26,9 @@ pub fn fold(len: i64) -> Statement {
              ), folded AS (
                  INSERT INTO ticket_counts (event_id, ticket_type_id, available, held, sold, blocked)
                  {SUMS} FROM taken WHERE {TYPE_IS_THERE} GROUP BY event_id, ticket_type_id
-                 {ADD}
+                 {ADD} RETURNING 1
              )
-             SELECT COUNT(*) AS len FROM taken"
+             SELECT (SELECT COUNT(*) FROM taken) AS deltas, (SELECT COUNT(*) FROM folded) AS types"
         ),
         [len.into()],
     )
@@ -36,7 +36,10 @@ pub fn fold(len: i64) -> Statement {
 
 #[derive(FromQueryResult)]
 pub struct FoldedRow {
-    pub len: i64,
+    /// How many were taken away.
+    pub deltas: i64,
+    /// How many counts they were added to.
+    pub types: i64,
 }
 
 /// Adds the sums of the first deltas to the counts; [`delete_folded_sqlite`] then takes the same ones away. SQLite changes

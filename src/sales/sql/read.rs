@@ -18,19 +18,39 @@ use crate::{
     },
 };
 
-/// The time, and each event and ticket type that exists; an event is wanted with each of its types, or without one.
+/// Events that a batch needs, each with one of its types or without one.
+#[derive(Default)]
+pub struct NeededCatalogue {
+    /// What is not known.
+    pub new: Vec<(EventId, Option<TicketTypeId>)>,
+    /// What is known, as it was at `revision`.
+    pub known: Vec<(EventId, Option<TicketTypeId>)>,
+    pub revision: Option<Uuid>,
+}
+
+/// The time, the catalogue's revision, and each needed event and ticket type that exists; of what is known nothing if the
+/// revision is still the same. There is a row in any case.
 ///
 /// Read after the last lock: `clock_timestamp()` is the time of the statement, where `now()` would be the time at which the
 /// transaction began, before it waited.
-pub fn read_catalogue(
-    backend: DbBackend,
-    wanted: impl Iterator<Item = (EventId, Option<TicketTypeId>)>,
-) -> Read {
-    // No type has the nil id, and the driver's arrays have no nulls.
-    let wanted =
-        wanted.map(|(event, ticket_type)| (event.0, ticket_type.map_or(Uuid::nil(), |id| id.0)));
-    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], pairs(wanted));
+pub fn read_catalogue(backend: DbBackend, needed: &NeededCatalogue) -> Read {
+    let row = |&(event, ticket_type): &(EventId, Option<TicketTypeId>), is_known: bool| {
+        // No type has the nil id, and the driver's arrays have no nulls.
+        let ticket_type = ticket_type.map_or(Uuid::nil(), |id| id.0);
+        vec![event.0.into(), ticket_type.into(), is_known.into()]
+    };
+    let new = needed.new.iter().map(|pair| row(pair, false));
+    let known = needed.known.iter().map(|pair| row(pair, true));
+    let kinds = [Kind::Uuid, Kind::Uuid, Kind::Boolean];
+    let (source, mut values) = bulk::rows_source(backend, &kinds, new.chain(known).collect());
+    values.push(needed.revision.into());
+    let revision_known = values.len();
     let now = clock(backend);
+    // SQLite has none: nothing is known there, and a look into its file costs no round trip.
+    let revision = match backend {
+        DbBackend::Postgres => "(SELECT revision FROM catalogue_revision WHERE is_only)",
+        _ => "NULL",
+    };
     // One look into each index, whatever the planner knows, as in [`look_up`].
     let one_of = |table: &str, condition: &str| match backend {
         DbBackend::Postgres => {
@@ -46,26 +66,31 @@ pub fn read_catalogue(
     let statement = Statement::from_sql_and_values(
         backend,
         format!(
-            "WITH wanted (event_id, ticket_type_id) AS ({source})
-             SELECT {now} AS now, events.id, events.status, events.currency, events.sales_open_at,
+            "WITH wanted (event_id, ticket_type_id, is_known) AS ({source})
+             SELECT catalogue.now, catalogue.revision, events.id, events.status, events.currency, events.sales_open_at,
                  events.sales_close_at, events.tickets_per_order_max, events.tickets_per_customer_max,
                  events.held_per_customer_max, events.hold_secs, events.hold_secs_max, events.cancellable_until,
                  ticket_types.id AS ticket_type_id, ticket_types.name AS ticket_type_name, ticket_types.price_minor
-             FROM wanted LEFT JOIN {events} LEFT JOIN {types}"
+             FROM (SELECT {now} AS now, {revision} AS revision) AS catalogue
+             LEFT JOIN wanted ON NOT wanted.is_known OR catalogue.revision IS DISTINCT FROM ${revision_known}
+             LEFT JOIN {events} LEFT JOIN {types}"
         ),
         values,
     );
     Read {
         statement,
-        columns: "now, id, status, currency, sales_open_at, sales_close_at, tickets_per_order_max, tickets_per_customer_max, \
-                  held_per_customer_max, hold_secs, hold_secs_max, cancellable_until, ticket_type_id, ticket_type_name, price_minor",
+        columns: "now, revision, id, status, currency, sales_open_at, sales_close_at, tickets_per_order_max, \
+                  tickets_per_customer_max, held_per_customer_max, hold_secs, hold_secs_max, cancellable_until, ticket_type_id, \
+                  ticket_type_name, price_minor",
     }
 }
 
 #[derive(FromQueryResult)]
 pub struct CatalogueRow {
     pub now: DateTime<Utc>,
-    /// None of these for an id that no event has.
+    /// Another one after each change of an event or a ticket type; none where that is not kept.
+    pub revision: Option<Uuid>,
+    /// None of these for an id that no event has, or where nothing had to be read.
     pub id: Option<EventId>,
     pub status: Option<event::Status>,
     pub currency: Option<String>,
