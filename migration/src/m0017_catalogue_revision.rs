@@ -1,9 +1,10 @@
 //! Whether anything of the catalogue has changed. PostgreSQL's alone: SQLite, in the same process, is asked for less than that costs.
 //!
-//! A sale must not rest on what an event was before: behind its locks it reads each event and ticket type of its batch, which
-//! with a thousand events on sale was a twelfth of PostgreSQL's work for it. They change seldom. So whoever changes any of
-//! them, through Rowlock or by hand, gives the whole catalogue another revision by the same commit, and who knows an event
-//! as of the revision that the catalogue still has need not read it again.
+//! A sale must not rest on what an event was before: behind its locks it read each event and ticket type of its batch. They
+//! change seldom, and with a thousand events on sale a twentieth of PostgreSQL's work was to read what had not changed
+//! (`benches/README.md`). So whoever changes any of them, through Rowlock or by hand, gives the whole catalogue another
+//! revision by the same commit, and who knows an event as of the revision that the catalogue still has need not read it
+//! again.
 //!
 //! A revision is drawn by chance and says nothing but whether it is the same: a number would come back with another
 //! meaning when the database is restored, or fails over to a replica that missed the last one. It is given at the very end of
