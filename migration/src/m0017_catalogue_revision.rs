@@ -1,4 +1,4 @@
-//! Whether anything of the catalogue has changed. PostgreSQL's alone: SQLite, in the same process, is asked for less than that costs.
+//! Whether anything of the catalogue has changed. PostgreSQL's alone: SQLite is in this process, and asking it is no round trip.
 //!
 //! A sale must not rest on what an event was before: behind its locks it read each event and ticket type of its batch. They
 //! change seldom, and with a thousand events on sale a twentieth of PostgreSQL's work was to read what had not changed

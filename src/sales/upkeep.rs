@@ -14,7 +14,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     cancel_event::visit::Visits,
     failure::{Cause, Failure, Outage},
-    fold::Folding,
+    fold::fold,
     lane::Lane,
     sweep::sweep,
 };
@@ -56,7 +56,6 @@ pub fn run(
 
 async fn rounds(lane: &mut Lane, live: &Live, closing: &mut watch::Receiver<bool>) {
     let mut visits = Visits::default();
-    let mut folding = Folding::default();
     let mut outage = Outage::default();
     loop {
         let connected = tokio::select! {
@@ -64,7 +63,7 @@ async fn rounds(lane: &mut Lane, live: &Live, closing: &mut watch::Receiver<bool
             () = closed(closing) => return,
         };
         let done = match connected {
-            Ok(db) => round(&db, &mut visits, &mut folding, live).await,
+            Ok(db) => round(&db, &mut visits, live).await,
             Err(fault) => Err(fault.into()),
         };
         let pause = match done {
@@ -89,7 +88,6 @@ async fn rounds(lane: &mut Lane, live: &Live, closing: &mut watch::Receiver<bool
 async fn round(
     db: &sea_orm::DatabaseConnection,
     visits: &mut Visits,
-    folding: &mut Folding,
     live: &Live,
 ) -> Result<bool, Failure> {
     // What fails by itself, as at one row, does not keep the rest from being done.
@@ -97,7 +95,7 @@ async fn round(
     if is_lost(&swept) {
         return swept;
     }
-    let folded = folding.advance(db).await;
+    let folded = fold(db).await;
     if is_lost(&folded) {
         return folded;
     }

@@ -85,17 +85,15 @@ impl KnownCatalogue {
     }
 }
 
-/// Keeps what is not kept already.
+/// Keeps what is not kept already; without a revision the last to read it is right.
 fn keep<K: Copy + Eq + std::hash::Hash, V: Clone>(
     kept: &mut HashMap<K, (Option<Uuid>, V)>,
     read: &HashMap<K, V>,
     revision: Option<Uuid>,
 ) {
     for (key, value) in read {
-        let is_kept = kept
-            .get(key)
-            .is_some_and(|(read_at, _)| *read_at == revision);
-        if !is_kept || revision.is_none() {
+        let read_at = kept.get(key).and_then(|(read_at, _)| *read_at);
+        if read_at.is_none() || read_at != revision {
             kept.insert(*key, (revision, value.clone()));
         }
     }

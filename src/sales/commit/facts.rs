@@ -135,7 +135,7 @@ impl Transaction {
 
     /// The requests that tickets are locked for: a repeat gets its order whoever has its ticket locked by now, and what
     /// will be refused anyway should not keep tickets from others. Facts of an earlier batch are enough to let a request
-    /// pass, though not to refuse it: they are read again behind the locks, and those decide.
+    /// pass, though not to refuse it: what they are behind the locks decides.
     pub(super) async fn sellable<'a>(
         &self,
         facts: &mut Facts,

@@ -26,9 +26,9 @@ pub fn fold(len: i64) -> Statement {
              ), folded AS (
                  INSERT INTO ticket_counts (event_id, ticket_type_id, available, held, sold, blocked)
                  {SUMS} FROM taken WHERE {TYPE_IS_THERE} GROUP BY event_id, ticket_type_id
-                 {ADD} RETURNING 1
+                 {ADD}
              )
-             SELECT (SELECT COUNT(*) FROM taken) AS deltas, (SELECT COUNT(*) FROM folded) AS types"
+             SELECT COUNT(*) AS len FROM taken"
         ),
         [len.into()],
     )
@@ -36,10 +36,7 @@ pub fn fold(len: i64) -> Statement {
 
 #[derive(FromQueryResult)]
 pub struct FoldedRow {
-    /// How many were taken away.
-    pub deltas: i64,
-    /// How many counts they were added to.
-    pub types: i64,
+    pub len: i64,
 }
 
 /// Adds the sums of the first deltas to the counts; [`delete_folded_sqlite`] then takes the same ones away. SQLite changes
