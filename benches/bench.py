@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 from contestants import BASELINE, CONTESTANTS, PAIRS
-from flat import ANY, BASE, FLAT, WHOLE, tenths
+from flat import ANY, BASES, FLAT, WHOLE, tenths
 from idle import IDLE
 from live import LIVE
 from overload import OVERLOAD
@@ -91,11 +91,15 @@ def print_results(results):
 
 
 def print_flat(results):
-    whole = {name: (runs, [run["base"] for run in runs]) for name, runs in results.items() if name in WHOLE}
-    if whole:
-        base = row(BASE, [run for _, bases in whole.values() for run in bases], "1.00")
-        rows = [row(name, runs, spread(ratios(runs, bases), 2)) for name, (runs, bases) in whole.items()]
-        print(table("purchases/s", "… × the first, right before it", [base, *rows]))
+    rows = []
+    for base in BASES:
+        beside = {name: runs for name, runs in results.items() if name in WHOLE and runs[0]["base_name"] == base}
+        if beside:
+            rows.append(row(base, [run["base"] for runs in beside.values() for run in runs], "1.00"))
+        for name, runs in beside.items():
+            rows.append(row(name, runs, spread(ratios(runs, [run["base"] for run in runs]), 2)))
+    if rows:
+        print(table("purchases/s", "… × the 1.00 above it, right beside it", rows))
     rows = []
     for name, runs in results.items():
         if name in ANY:

@@ -21,7 +21,7 @@ use sea_orm::{
 };
 use tokio::{
     sync::{Notify, mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -73,6 +73,8 @@ pub struct Live {
     /// Events to whose logs this process has appended, for whoever numbers what was appended.
     appended: Mutex<BTreeSet<EventId>>,
     has_appended: Notify,
+    /// When another process was last heard to have numbered what was appended to logs.
+    numbered_elsewhere: Mutex<Option<Instant>>,
     outbox: mpsc::Sender<Topic>,
 }
 
@@ -109,6 +111,7 @@ impl Live {
             tickets: Mutex::default(),
             appended: Mutex::default(),
             has_appended: Notify::new(),
+            numbered_elsewhere: Mutex::default(),
             outbox,
         };
         (Arc::new(live), hints)
@@ -164,6 +167,19 @@ impl Live {
                 return appended;
             }
         }
+    }
+
+    /// When another process was last heard to have numbered what was appended to logs.
+    pub fn numbered_elsewhere(&self) -> Option<Instant> {
+        *lock(&self.numbered_elsewhere)
+    }
+
+    /// Takes a hint of another process.
+    fn hear(&self, topic: Topic) {
+        if matches!(topic, Topic::TicketsOf(_)) {
+            *lock(&self.numbered_elsewhere) = Some(Instant::now());
+        }
+        self.ring_here(topic);
     }
 
     fn ring_here(&self, topic: Topic) {
@@ -250,7 +266,7 @@ impl Live {
                     Ok(Ok(Some(hint))) => {
                         // Whoever is here was told before.
                         if hint.process_id() != own {
-                            read(hint.payload()).for_each(|topic| self.ring_here(topic));
+                            read(hint.payload()).for_each(|topic| self.hear(topic));
                         }
                     }
                     Ok(Ok(None)) => return Ok(()),
@@ -439,6 +455,16 @@ mod tests {
         assert!(heard(Topic::OrdersOf(event)));
         drop(watch);
         assert!(live.orders().is_empty());
+    }
+
+    #[test]
+    fn who_numbers_elsewhere_is_heard_of_tickets_alone() {
+        let (live, _hints) = Live::new();
+        live.ring(Topic::TicketsOf(EventId::mint()));
+        live.hear(Topic::Order(EventId::mint(), OrderId::mint()));
+        assert_eq!(live.numbered_elsewhere(), None);
+        live.hear(Topic::TicketsOf(EventId::mint()));
+        assert!(live.numbered_elsewhere().is_some());
     }
 
     #[test]

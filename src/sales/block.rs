@@ -12,7 +12,7 @@ use super::{
     customers::Customers,
     failure::Failure,
     journal::Journal,
-    sql::{self, NeededCatalogue, staff},
+    sql::{self, staff},
     staff::{ATTEMPT_MAX, Busy, Work},
 };
 use crate::{
@@ -145,11 +145,7 @@ impl Blocking {
         let locked = tx.all("locking tickets to block", query).await?;
         // Behind the locks, as for a sale: the visit of a cancelled event must find what is done here, or this must find it
         // cancelled.
-        let needed = NeededCatalogue {
-            new: vec![(*event_id, None)],
-            ..NeededCatalogue::default()
-        };
-        let statement = sql::read_catalogue(tx.backend(), &needed).statement;
+        let statement = sql::read_catalogue(tx.backend(), &[(*event_id, None)]).statement;
         let events: Vec<sql::CatalogueRow> = tx.rows("reading events", statement).await?;
         let Some(event) = events.first() else {
             return Err(Failure::bug("reading events"));

@@ -2,7 +2,8 @@
 //!
 //! No sale depends on it or waits for it. Every process looks by itself, so that what one has appended and not numbered,
 //! because it was stopped or killed, another one numbers after [`LOOK_AGAIN_AFTER`] at the latest. One at a time does it; see
-//! [`sql::number_changes`] for why nobody can be stopped in its midst. Whoever follows the log hears of it after the commit.
+//! [`sql::number_changes`] for why nobody can be stopped in its midst. While one is heard to do it, the others leave it to
+//! that one. Whoever follows the log hears of it after the commit.
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -31,6 +32,9 @@ pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Between two looks while sales go on: what they append meanwhile is numbered together. While something holds an old snapshot,
 /// a look goes through all that was numbered since; so it is as long as the last look took, up to [`LOOK_AGAIN_AFTER`].
 const PACE: Duration = Duration::from_millis(50);
+
+/// Who has heard another process number looks only when nothing was heard of one for so long: that one's next turn comes first.
+const OTHERS_PACE: Duration = PACE.saturating_mul(2);
 
 /// Rows of one statement: some milliseconds, unless they are of thousands of tickets each. Fewer after it has failed again, so that
 /// what takes too long does not stay so.
@@ -87,6 +91,7 @@ async fn round(lane: &mut Lane, live: &Live, rows_max: i64) -> Result<Duration, 
         tell(live, appended.unwrap_or_default());
         return Ok(Duration::ZERO);
     }
+    leave_to_others(live).await;
     let began = Instant::now();
     loop {
         let db = lane.connection().await?;
@@ -97,6 +102,20 @@ async fn round(lane: &mut Lane, live: &Live, rows_max: i64) -> Result<Duration, 
             return Ok(began.elapsed());
         }
     }
+}
+
+/// Waits while another process is heard to number all there is, and no longer than what that one passes over may wait.
+async fn leave_to_others(live: &Live) {
+    let until = Instant::now() + LOOK_AGAIN_AFTER;
+    while let Some(turn) = next_turn(live.numbered_elsewhere(), until, Instant::now()) {
+        sleep_until(turn).await;
+    }
+}
+
+/// When to look for oneself after another process was heard; none if that is now.
+fn next_turn(heard: Option<Instant>, until: Instant, now: Instant) -> Option<Instant> {
+    let turn = until.min(heard? + OTHERS_PACE);
+    (turn > now).then_some(turn)
 }
 
 fn tell(live: &Live, events: BTreeSet<EventId>) {
@@ -119,4 +138,22 @@ async fn number(db: &DatabaseConnection, rows_max: i64) -> Result<Vec<NumberedRo
         .map(|row| NumberedRow::from_query_result(row, ""))
         .collect();
     Ok(rows.step(NUMBERING)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_numbers_is_left_to_it_for_as_long_as_it_is_heard() {
+        let began = Instant::now();
+        let until = began + LOOK_AGAIN_AFTER;
+        assert_eq!(next_turn(None, until, began), None);
+        let turn = began + OTHERS_PACE;
+        assert_eq!(next_turn(Some(began), until, began), Some(turn));
+        assert_eq!(next_turn(Some(began), until, turn), None, "silent since");
+        let heard = until - PACE;
+        assert_eq!(next_turn(Some(heard), until, heard), Some(until));
+        assert_eq!(next_turn(Some(until), until, until), None, "long enough");
+    }
 }

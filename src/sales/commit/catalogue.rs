@@ -1,15 +1,16 @@
 //! Events and ticket types: what is known of them from earlier batches, and what a batch has to read behind its locks.
 //!
-//! All that it rests on is true of the moment of that statement: what is known is taken only if the catalogue's revision,
-//! which is read with it, is the one that it was read at (the migration's `m0017_catalogue_revision`).
+//! All that a batch rests on is so at the moment of one statement behind its locks. Where everything is known, that statement
+//! asks for the catalogue's revision alone (the migration's `m0017_catalogue_revision`): if it is the one that all was read
+//! at, nothing has changed; if not, all is read.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
+use sea_orm::{DbBackend, DbErr};
 use uuid::Uuid;
 
-use super::{Transaction, hints::Hints, tickets::any_of};
+use super::{Transaction, hints::Hints, tickets::any_of, together::Rows};
 use crate::{
     fault::Step,
     ids::{EventId, TicketTypeId},
@@ -17,12 +18,31 @@ use crate::{
     sales::{
         decide::{EventFacts, Facts, Request, TypeFacts},
         failure::Failure,
-        sql::{self, NeededCatalogue},
+        sql::{self, Read},
     },
 };
 
 /// Events, each with one of its types or without one.
 pub(super) type Wanted = HashSet<(EventId, Option<TicketTypeId>)>;
+
+/// What a batch needs of the catalogue.
+pub(super) struct NeededCatalogue {
+    wanted: Vec<(EventId, Option<TicketTypeId>)>,
+    /// The revision at which all of it is known; none if something is not.
+    known_at: Option<Uuid>,
+}
+
+impl NeededCatalogue {
+    /// What is asked first, behind the locks.
+    pub(super) fn read(&self, backend: DbBackend) -> Read {
+        match self.known_at {
+            Some(_) => sql::read_revision(),
+            None => sql::read_catalogue(backend, &self.wanted),
+        }
+    }
+}
+
+const READING: &str = "reading events and ticket types";
 
 /// Events that are remembered, and their types; then all are forgotten, and found again.
 const REMEMBERED_MAX: usize = 10_000;
@@ -40,36 +60,30 @@ pub(super) struct KnownCatalogue {
 
 impl KnownCatalogue {
     /// Takes the time and what was read last of this, however long ago. What must be read now.
-    pub(super) fn recall(&self, facts: &mut Facts, wanted: &Wanted) -> NeededCatalogue {
+    pub(super) fn recall(&self, facts: &mut Facts, wanted: Wanted) -> NeededCatalogue {
         facts.now = self.now;
         facts.events.clear();
         facts.ticket_types.clear();
-        let is_current = |read_at: Option<Uuid>| read_at.is_some() && read_at == self.revision;
-        let mut needed = NeededCatalogue {
-            revision: self.revision,
-            ..NeededCatalogue::default()
-        };
-        for &(event_id, type_id) in wanted {
-            let mut is_known = false;
-            if let Some((read_at, event)) = self.events.get(&event_id) {
-                facts.events.insert(event_id, event.clone());
-                is_known = is_current(*read_at);
-            }
+        let mut is_known = self.revision.is_some();
+        for &(event_id, type_id) in &wanted {
+            let of_event = self.events.get(&event_id);
+            is_known &= of_event.is_some_and(|(read_at, _)| *read_at == self.revision);
+            facts
+                .events
+                .extend(of_event.map(|(_, event)| (event_id, event.clone())));
             if let Some(type_id) = type_id {
                 let key = (event_id, type_id);
                 let of_type = self.ticket_types.get(&key);
-                is_known &= of_type.is_some_and(|(read_at, _)| is_current(*read_at));
-                let of_type = of_type.map(|(_, of_type)| (key, of_type.clone()));
-                facts.ticket_types.extend(of_type);
+                is_known &= of_type.is_some_and(|(read_at, _)| *read_at == self.revision);
+                facts
+                    .ticket_types
+                    .extend(of_type.map(|(_, of_type)| (key, of_type.clone())));
             }
-            let list = if is_known {
-                &mut needed.known
-            } else {
-                &mut needed.new
-            };
-            list.push((event_id, type_id));
         }
-        needed
+        NeededCatalogue {
+            wanted: wanted.into_iter().collect(),
+            known_at: self.revision.filter(|_| is_known),
+        }
     }
 
     /// All that the facts say is so at this revision.
@@ -113,12 +127,55 @@ impl Transaction {
             facts.ticket_types.clear();
             return Ok(());
         }
-        let needed = hints.recall_catalogue(facts, &wanted);
-        let statement = sql::read_catalogue(self.backend, &needed).statement;
-        let rows = self
-            .rows("reading events and ticket types", statement)
-            .await?;
-        note_catalogue(facts, &needed, rows, hints)
+        let needed = hints.recall_catalogue(facts, wanted);
+        let first = [Some(needed.read(self.backend))];
+        let [first] = self.read_together(READING, first).await?;
+        self.note_catalogue(facts, needed, &first, hints).await
+    }
+
+    /// Takes what is known if the first look has found it to be so still, and otherwise what was read, or is now.
+    pub(super) async fn note_catalogue(
+        &self,
+        facts: &mut Facts,
+        needed: NeededCatalogue,
+        first: &Rows,
+        hints: &Hints,
+    ) -> Result<(), Failure> {
+        let rows: Vec<sql::CatalogueRow> = match needed.known_at {
+            None => first.read(READING)?,
+            Some(_) => {
+                let found: Vec<sql::RevisionRow> = first.read(READING)?;
+                let found = found.first().ok_or_else(|| Failure::bug(READING))?;
+                if found.revision == needed.known_at {
+                    facts.now = found.now;
+                    hints.remember_catalogue(facts, found.revision);
+                    return Ok(());
+                }
+                let all = sql::read_catalogue(self.backend, &needed.wanted);
+                self.rows(READING, all.statement).await?
+            }
+        };
+        let revision = rows.first().and_then(|row| row.revision);
+        facts.events.clear();
+        facts.ticket_types.clear();
+        for row in rows {
+            facts.now = row.now;
+            if let (Some(event), Some(id), Some(name), Some(price_minor)) = (
+                row.id,
+                row.ticket_type_id,
+                &row.ticket_type_name,
+                row.price_minor,
+            ) {
+                let name = name.clone();
+                let ticket_type = TypeFacts { name, price_minor };
+                facts.ticket_types.insert((event, id), ticket_type);
+            }
+            if let Some((id, event)) = event_facts(row).step(READING)? {
+                facts.events.insert(id, event);
+            }
+        }
+        hints.remember_catalogue(facts, revision);
+        Ok(())
     }
 }
 
@@ -142,45 +199,6 @@ pub(super) fn catalogue_of(facts: &Facts, requests: &[Request<'_>]) -> Wanted {
 
 pub(super) fn events_of(requests: &[Request<'_>]) -> impl Iterator<Item = EventId> {
     requests.iter().map(|request| request.command.event_id)
-}
-
-/// Takes what was read, beside what is known if that still holds, or in its place.
-pub(super) fn note_catalogue(
-    facts: &mut Facts,
-    needed: &NeededCatalogue,
-    rows: Vec<sql::CatalogueRow>,
-    hints: &Hints,
-) -> Result<(), Failure> {
-    let step = "reading events and ticket types";
-    let revision = rows.first().and_then(|row| row.revision);
-    if revision.is_some() && revision == needed.revision {
-        for (event_id, type_id) in &needed.new {
-            facts.events.remove(event_id);
-            let key = type_id.map(|type_id| (*event_id, type_id));
-            key.and_then(|key| facts.ticket_types.remove(&key));
-        }
-    } else {
-        facts.events.clear();
-        facts.ticket_types.clear();
-    }
-    for row in rows {
-        facts.now = row.now;
-        if let (Some(event), Some(id), Some(name), Some(price_minor)) = (
-            row.id,
-            row.ticket_type_id,
-            &row.ticket_type_name,
-            row.price_minor,
-        ) {
-            let name = name.clone();
-            let ticket_type = TypeFacts { name, price_minor };
-            facts.ticket_types.insert((event, id), ticket_type);
-        }
-        if let Some((id, event)) = event_facts(row).step(step)? {
-            facts.events.insert(id, event);
-        }
-    }
-    hints.remember_catalogue(facts, revision);
-    Ok(())
 }
 
 /// None for an id that no event has.
@@ -248,33 +266,28 @@ mod tests {
         facts
     }
 
-    /// What of these must be read, whatever is known, and what only if the revision has changed; each in order.
-    fn needed(
+    /// The revision at which all of these are known.
+    fn known_at(
         known: &KnownCatalogue,
         wanted: &[(EventId, Option<TicketTypeId>)],
-    ) -> [Vec<(EventId, Option<TicketTypeId>)>; 2] {
+    ) -> Option<Uuid> {
         let wanted = wanted.iter().copied().collect();
-        let mut needed = known.recall(&mut Facts::default(), &wanted);
-        needed.new.sort_unstable();
-        needed.known.sort_unstable();
-        [needed.new, needed.known]
+        known.recall(&mut Facts::default(), wanted).known_at
     }
 
     #[test]
     fn a_pair_is_known_if_both_are() {
         let mut known = KnownCatalogue::default();
-        let wanted = [(FIRST, None), (FIRST, Some(TYPE)), (SECOND, Some(TYPE))];
-        assert_eq!(needed(&known, &wanted), [wanted.to_vec(), vec![]]);
+        let wanted = [(FIRST, None), (FIRST, Some(TYPE)), (SECOND, None)];
+        assert_eq!(known_at(&known, &wanted[..1]), None);
         known.remember(&facts(&[FIRST]), BEFORE);
-        assert_eq!(
-            needed(&known, &wanted),
-            [wanted[1..].to_vec(), vec![wanted[0]]]
-        );
+        assert_eq!(known_at(&known, &wanted[..1]), BEFORE);
+        assert_eq!(known_at(&known, &wanted[..2]), None);
         known.remember(&facts_with_type(FIRST), BEFORE);
-        assert_eq!(
-            needed(&known, &wanted),
-            [vec![wanted[2]], wanted[..2].to_vec()]
-        );
+        assert_eq!(known_at(&known, &wanted[..2]), BEFORE);
+        assert_eq!(known_at(&known, &wanted), None);
+        known.remember(&facts(&[SECOND]), BEFORE);
+        assert_eq!(known_at(&known, &wanted), BEFORE);
     }
 
     #[test]
@@ -283,10 +296,13 @@ mod tests {
         known.remember(&facts_with_type(FIRST), BEFORE);
         known.remember(&facts(&[SECOND]), AFTER);
         let wanted = [(FIRST, Some(TYPE)), (SECOND, None)];
-        assert_eq!(needed(&known, &wanted), [vec![wanted[0]], vec![wanted[1]]]);
+        assert_eq!(known_at(&known, &wanted[..1]), None);
+        assert_eq!(known_at(&known, &wanted[1..]), AFTER);
+        assert_eq!(known_at(&known, &wanted), None);
         let mut facts = Facts::default();
-        let recalled = known.recall(&mut facts, &wanted.into_iter().collect());
-        assert_eq!(recalled.revision, AFTER);
+        let mut needed = known.recall(&mut facts, wanted.into_iter().collect());
+        needed.wanted.sort_unstable();
+        assert_eq!(needed.wanted, wanted);
         assert_eq!((facts.events.len(), facts.ticket_types.len()), (2, 1));
     }
 
@@ -296,17 +312,14 @@ mod tests {
         let mut known = KnownCatalogue::default();
         known.remember(&facts(&[FIRST, SECOND]), AFTER);
         known.remember(&facts(&[FIRST]), BEFORE);
-        let wanted = [(FIRST, None), (SECOND, None)];
-        assert_eq!(needed(&known, &wanted), [vec![wanted[1]], vec![wanted[0]]]);
+        assert_eq!(known_at(&known, &[(FIRST, None)]), BEFORE);
+        assert_eq!(known_at(&known, &[(SECOND, None)]), None);
     }
 
     #[test]
     fn without_a_revision_nothing_counts_as_known() {
         let mut known = KnownCatalogue::default();
         known.remember(&facts(&[FIRST]), None);
-        assert_eq!(
-            needed(&known, &[(FIRST, None)]),
-            [vec![(FIRST, None)], vec![]]
-        );
+        assert_eq!(known_at(&known, &[(FIRST, None)]), None);
     }
 }

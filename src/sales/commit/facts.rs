@@ -8,7 +8,7 @@ use sea_orm::{DbBackend, FromQueryResult};
 
 use super::{
     Transaction,
-    catalogue::{catalogue_of, events_of, note_catalogue},
+    catalogue::{catalogue_of, events_of},
     gates::{gate_of, gates_of},
     hints::Hints,
     key_of,
@@ -101,11 +101,11 @@ impl Transaction {
         if requests.is_empty() {
             return Ok(Age::Fresh);
         }
-        let needed = hints.recall_catalogue(facts, &catalogue_of(facts, requests));
+        let needed = hints.recall_catalogue(facts, catalogue_of(facts, requests));
         let is_recalled = events_of(requests).all(|event| facts.events.contains_key(&event));
         let is_fresh = is_tried || !is_recalled;
         let keys: Vec<_> = requests.iter().map(key_of).collect();
-        let catalogue = is_fresh.then(|| sql::read_catalogue(self.backend, &needed));
+        let catalogue = is_fresh.then(|| needed.read(self.backend));
         let holds = holds_of(requests);
         let holds = (!holds.is_empty()).then(|| sql::read_holds(self.backend, &holds));
         let allowances = allowances_of(facts, requests);
@@ -120,7 +120,8 @@ impl Transaction {
         let [keys, catalogue, holds, owned, live] = self.read_together(step, reads).await?;
         facts.keys = keys_by_name(keys.read(step)?);
         if is_fresh {
-            note_catalogue(facts, &needed, catalogue.read(step)?, hints)?;
+            self.note_catalogue(facts, needed, &catalogue, hints)
+                .await?;
         }
         note_holds(facts, holds.read(step)?);
         allowances.note(facts, owned.read(step)?, live.read(step)?);
@@ -213,7 +214,7 @@ pub(super) enum Age {
 fn foreseen(requests: &[Request<'_>], hints: &Hints) -> Foreseen {
     let mut facts = Facts::default();
     let events = events_of(requests).map(|event| (event, None));
-    hints.recall_catalogue(&mut facts, &events.collect());
+    hints.recall_catalogue(&mut facts, events.collect());
     let mut foreseen = Foreseen::default();
     for request in requests {
         let event_id = request.command.event_id;

@@ -9,13 +9,10 @@ use std::{
 
 use uuid::Uuid;
 
-use super::catalogue::{KnownCatalogue, Wanted};
+use super::catalogue::{KnownCatalogue, NeededCatalogue, Wanted};
 use crate::{
     ids::{CustomerId, EventId, TicketId, TicketTypeId},
-    sales::{
-        decide::{Facts, Refusal, Request},
-        sql::NeededCatalogue,
-    },
+    sales::decide::{Facts, Refusal, Request},
 };
 
 /// Types and customers that are remembered, each; then all are forgotten, and found again.
@@ -34,7 +31,7 @@ struct Seen {
 
 impl Hints {
     /// Takes the time and, of these events and types, what is known. What must be read.
-    pub(super) fn recall_catalogue(&self, facts: &mut Facts, wanted: &Wanted) -> NeededCatalogue {
+    pub(super) fn recall_catalogue(&self, facts: &mut Facts, wanted: Wanted) -> NeededCatalogue {
         self.seen().catalogue.recall(facts, wanted)
     }
 

@@ -51,23 +51,34 @@ impl Foreseen {
 pub fn pass_gates_and_lock(foreseen: &Foreseen) -> Statement {
     let is_free = is_free(DbBackend::Postgres);
     let Foreseen { wanted, claimed } = foreseen;
-    Statement::from_sql_and_values(
-        DbBackend::Postgres,
-        format!(
-            "WITH wanted AS MATERIALIZED (
-                 SELECT event_id, id, gate, pg_try_advisory_xact_lock(gate) AS is_open
-                 FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, id, gate)
-             ), claimed AS MATERIALIZED (
+    let mut gates = vec![
+        "wanted AS MATERIALIZED (
+             SELECT event_id, id, gate, pg_try_advisory_xact_lock(gate) AS is_open
+             FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS wanted (event_id, id, gate)
+         )",
+    ];
+    let mut locks = vec![format!(
+        "SELECT wanted.gate, wanted.is_open, found.* FROM wanted LEFT JOIN LATERAL (
+             SELECT {TICKET_COLUMNS} FROM tickets
+             WHERE wanted.is_open AND tickets.event_id = wanted.event_id AND tickets.id = wanted.id AND {is_free}
+             LIMIT 1 {SKIP_LOCKED}
+         ) AS found ON TRUE"
+    )];
+    let mut values = vec![
+        uuid_array(wanted.iter().map(|(event, ..)| event.0)),
+        uuid_array(wanted.iter().map(|(_, ticket, _)| ticket.0)),
+        bigint_array(wanted.iter().map(|(.., gate)| *gate)),
+    ];
+    // Where nobody claims a hold, PostgreSQL need not prepare for any: that costs it as much as some tickets.
+    if !claimed.is_empty() {
+        gates.push(
+            "claimed AS MATERIALIZED (
                  SELECT event_id, hold_id, customer_id, gate, pg_try_advisory_xact_lock(gate) AS is_open
                  FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[]) AS claimed (event_id, hold_id, customer_id, gate)
-             )
-             SELECT wanted.gate, wanted.is_open, found.* FROM wanted LEFT JOIN LATERAL (
-                 SELECT {TICKET_COLUMNS} FROM tickets
-                 WHERE wanted.is_open AND tickets.event_id = wanted.event_id AND tickets.id = wanted.id AND {is_free}
-                 LIMIT 1 {SKIP_LOCKED}
-             ) AS found ON TRUE
-             UNION ALL
-             SELECT claimed.gate, claimed.is_open, found.* FROM claimed LEFT JOIN LATERAL (
+             )",
+        );
+        locks.push(format!(
+            "SELECT claimed.gate, claimed.is_open, found.* FROM claimed LEFT JOIN LATERAL (
                  SELECT 1 FROM holds WHERE claimed.is_open AND holds.event_id = claimed.event_id
                      AND holds.id = claimed.hold_id AND holds.customer_id = claimed.customer_id LIMIT 1
              ) AS own ON TRUE LEFT JOIN LATERAL (
@@ -75,17 +86,16 @@ pub fn pass_gates_and_lock(foreseen: &Foreseen) -> Statement {
                  WHERE own IS NOT NULL AND tickets.event_id = claimed.event_id AND tickets.hold_id = claimed.hold_id
                  LIMIT {TICKETS_PER_ORDER_MAX} {SKIP_LOCKED}
              ) AS found ON TRUE"
-        ),
-        [
-            uuid_array(wanted.iter().map(|(event, ..)| event.0)),
-            uuid_array(wanted.iter().map(|(_, ticket, _)| ticket.0)),
-            bigint_array(wanted.iter().map(|(.., gate)| *gate)),
+        ));
+        values.extend([
             uuid_array(claimed.iter().map(|(event, ..)| event.0)),
             uuid_array(claimed.iter().map(|(_, hold, ..)| hold.0)),
             uuid_array(claimed.iter().map(|(_, _, customer, _)| customer.0)),
             bigint_array(claimed.iter().map(|(.., gate)| *gate)),
-        ],
-    )
+        ]);
+    }
+    let sql = format!("WITH {} {}", gates.join(", "), locks.join(" UNION ALL "));
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
 }
 
 /// Waits for an advisory lock, held to the transaction's end.

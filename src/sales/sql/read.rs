@@ -18,37 +18,40 @@ use crate::{
     },
 };
 
-/// Events that a batch needs, each with one of its types or without one.
-#[derive(Default)]
-pub struct NeededCatalogue {
-    /// What is not known.
-    pub new: Vec<(EventId, Option<TicketTypeId>)>,
-    /// What is known, as it was at `revision`.
-    pub known: Vec<(EventId, Option<TicketTypeId>)>,
+/// The time and the catalogue's revision, which is another one after each change of an event or a ticket type. One row.
+///
+/// Read after the last lock: `clock_timestamp()` is the time of the statement, where `now()` would be the time at which the
+/// transaction began, before it waited. For PostgreSQL: SQLite has no revision, and a look into its file costs no round trip.
+pub fn read_revision() -> Read {
+    let now = clock(DbBackend::Postgres);
+    let sql = format!("SELECT {now} AS now, {REVISION} AS revision");
+    Read {
+        statement: Statement::from_string(DbBackend::Postgres, sql),
+        columns: "now, revision",
+    }
+}
+
+#[derive(FromQueryResult)]
+pub struct RevisionRow {
+    pub now: DateTime<Utc>,
+    /// None where somebody has taken it away.
     pub revision: Option<Uuid>,
 }
 
-/// The time, the catalogue's revision, and each needed event and ticket type that exists; of what is known nothing if the
-/// revision is still the same. There is a row in any case.
-///
-/// Read after the last lock: `clock_timestamp()` is the time of the statement, where `now()` would be the time at which the
-/// transaction began, before it waited.
-pub fn read_catalogue(backend: DbBackend, needed: &NeededCatalogue) -> Read {
-    let row = |&(event, ticket_type): &(EventId, Option<TicketTypeId>), is_known: bool| {
+const REVISION: &str = "(SELECT revision FROM catalogue_revision WHERE is_only)";
+
+/// The time and the revision as in [`read_revision`], and of these events, each with one of its types or without one, what
+/// exists. There is a row in any case.
+pub fn read_catalogue(backend: DbBackend, wanted: &[(EventId, Option<TicketTypeId>)]) -> Read {
+    let rows = wanted.iter().map(|(event, ticket_type)| {
         // No type has the nil id, and the driver's arrays have no nulls.
         let ticket_type = ticket_type.map_or(Uuid::nil(), |id| id.0);
-        vec![event.0.into(), ticket_type.into(), is_known.into()]
-    };
-    let new = needed.new.iter().map(|pair| row(pair, false));
-    let known = needed.known.iter().map(|pair| row(pair, true));
-    let kinds = [Kind::Uuid, Kind::Uuid, Kind::Boolean];
-    let (source, mut values) = bulk::rows_source(backend, &kinds, new.chain(known).collect());
-    values.push(needed.revision.into());
-    let revision_known = values.len();
+        (event.0, ticket_type)
+    });
+    let (source, values) = bulk::rows_source(backend, &[Kind::Uuid, Kind::Uuid], pairs(rows));
     let now = clock(backend);
-    // SQLite has none: nothing is known there, and a look into its file costs no round trip.
     let revision = match backend {
-        DbBackend::Postgres => "(SELECT revision FROM catalogue_revision WHERE is_only)",
+        DbBackend::Postgres => REVISION,
         _ => "NULL",
     };
     // One look into each index, whatever the planner knows, as in [`look_up`].
@@ -66,13 +69,13 @@ pub fn read_catalogue(backend: DbBackend, needed: &NeededCatalogue) -> Read {
     let statement = Statement::from_sql_and_values(
         backend,
         format!(
-            "WITH wanted (event_id, ticket_type_id, is_known) AS ({source})
+            "WITH wanted (event_id, ticket_type_id) AS ({source})
              SELECT catalogue.now, catalogue.revision, events.id, events.status, events.currency, events.sales_open_at,
                  events.sales_close_at, events.tickets_per_order_max, events.tickets_per_customer_max,
                  events.held_per_customer_max, events.hold_secs, events.hold_secs_max, events.cancellable_until,
                  ticket_types.id AS ticket_type_id, ticket_types.name AS ticket_type_name, ticket_types.price_minor
              FROM (SELECT {now} AS now, {revision} AS revision) AS catalogue
-             LEFT JOIN wanted ON NOT wanted.is_known OR catalogue.revision IS DISTINCT FROM ${revision_known}
+             LEFT JOIN wanted ON TRUE
              LEFT JOIN {events} LEFT JOIN {types}"
         ),
         values,
@@ -90,7 +93,7 @@ pub struct CatalogueRow {
     pub now: DateTime<Utc>,
     /// Another one after each change of an event or a ticket type; none where that is not kept.
     pub revision: Option<Uuid>,
-    /// None of these for an id that no event has, or where nothing had to be read.
+    /// None of these for an id that no event has.
     pub id: Option<EventId>,
     pub status: Option<event::Status>,
     pub currency: Option<String>,
