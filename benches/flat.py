@@ -55,7 +55,7 @@ def beside(base, run):
     def both(options):
         runs = {"base": sale(**BASES[base]), "own": run}
         results = {name: runs[name](options) for name in random.sample(list(runs), len(runs))}
-        return results["own"] | {"base": results["base"], "base_name": base}
+        return results["own"] | {"base": results["base"], "base_name": base, "first": next(iter(results))}
 
     return both
 

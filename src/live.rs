@@ -175,7 +175,7 @@ impl Live {
     }
 
     /// Takes a hint of another process.
-    fn hear(&self, topic: Topic) {
+    pub(crate) fn hear(&self, topic: Topic) {
         if matches!(topic, Topic::TicketsOf(_)) {
             *lock(&self.numbered_elsewhere) = Some(Instant::now());
         }

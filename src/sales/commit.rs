@@ -273,8 +273,9 @@ impl Transaction {
 
     /// Everything up to the commit, and whether there is anything to keep.
     ///
-    /// A batch of purchases of named tickets is three statements: gates with locks, what is read, what is written. Where what
-    /// stands behind the gates decides what is locked, the locks, and what must be read after them, come between.
+    /// A batch of purchases of named tickets is three statements: gates with locks, what is read, what is written; one more if
+    /// the catalogue has changed since the last. Where what stands behind the gates decides what is locked, the locks, and what
+    /// must be read after them, come between.
     async fn attempt(
         &self,
         facts: &mut Facts,

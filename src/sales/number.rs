@@ -1,7 +1,7 @@
 //! Numbering: what transactions have appended to the change log gets its versions, and only then is it read.
 //!
 //! No sale depends on it or waits for it. Every process looks by itself, so that what one has appended and not numbered,
-//! because it was stopped or killed, another one numbers after [`LOOK_AGAIN_AFTER`] at the latest. One at a time does it; see
+//! because it was stopped or killed, another one numbers when it looks next: after [`LOOK_AGAIN_AFTER`] and a pause at the latest. One at a time does it; see
 //! [`sql::number_changes`] for why nobody can be stopped in its midst. While one is heard to do it, the others leave it to
 //! that one. Whoever follows the log hears of it after the commit.
 
@@ -33,7 +33,8 @@ pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// a look goes through all that was numbered since; so it is as long as the last look took, up to [`LOOK_AGAIN_AFTER`].
 const PACE: Duration = Duration::from_millis(50);
 
-/// Who has heard another process number looks only when nothing was heard of one for so long: that one's next turn comes first.
+/// Who has heard another process number looks when nothing was heard of one for so long: at [`PACE`] that one's next turn comes
+/// first.
 const OTHERS_PACE: Duration = PACE.saturating_mul(2);
 
 /// Rows of one statement: some milliseconds, unless they are of thousands of tickets each. Fewer after it has failed again, so that
@@ -155,5 +156,17 @@ mod tests {
         let heard = until - PACE;
         assert_eq!(next_turn(Some(heard), until, heard), Some(until));
         assert_eq!(next_turn(Some(until), until, until), None, "long enough");
+    }
+
+    #[tokio::test]
+    async fn who_has_heard_another_process_number_waits_for_its_next_turn() {
+        let (live, _hints) = Live::new();
+        let nobody = leave_to_others(&live).now_or_never();
+        assert!(nobody.is_some(), "it waits for nobody");
+        let heard = Instant::now();
+        live.hear(Topic::TicketsOf(EventId(uuid::Uuid::nil())));
+        leave_to_others(&live).await;
+        assert!(heard.elapsed() >= OTHERS_PACE);
+        assert!(leave_to_others(&live).now_or_never().is_some());
     }
 }

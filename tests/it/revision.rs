@@ -49,6 +49,34 @@ on_both_databases! {
     }
 }
 
+on_both_databases! {
+    /// Their tickets are locked before the event is asked for: what it says behind the locks decides.
+    async fn what_is_changed_by_hand_holds_for_named_seats(database: Database) {
+        let server = Server::start(&database).await;
+        let event = seed::seats(&server.client(), 10).await;
+        let ada = server.client().customer("ada");
+        let mut seats = event.ticket_ids().into_iter();
+        let mut buy = async |key: &str| ada.purchase_ticket(seats.next().unwrap(), key).await;
+        for key in ["first", "second"] {
+            assert_eq!(buy(key).await.sold().total.amount, seed::PRICE);
+        }
+
+        by_hand(&database, "UPDATE ticket_types SET price_minor = 2000").await;
+        assert_eq!(buy("dearer").await.sold().total.amount, "20.00");
+
+        // What she has counts from now on, and nobody had to know it before.
+        for (change, code) in [
+            ("tickets_per_customer_max = 3", "CUSTOMER_LIMIT"),
+            ("tickets_per_customer_max = NULL, sales_close_at = created_at", "SALE_OVER"),
+            ("status = 'CANCELLED'", "EVENT_CANCELLED"),
+        ] {
+            by_hand(&database, &format!("UPDATE events SET {change}")).await;
+            let refused = buy(change).await;
+            assert!(refused.is_refused(code), "{change}: {refused:?}");
+        }
+    }
+}
+
 /// Of a batch of several events, one has changed and the others have not; of two servers, neither has been told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_holds_at_every_server_from_its_commit_on() {
