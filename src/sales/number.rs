@@ -1,9 +1,9 @@
 //! Numbering: what transactions have appended to the change log gets its versions, and only then is it read.
 //!
 //! No sale depends on it or waits for it. Every process looks by itself, so that what one has appended and not numbered,
-//! because it was stopped or killed, another one numbers when it looks next: after [`LOOK_AGAIN_AFTER`] and a pause at the latest. One at a time does it; see
-//! [`sql::number_changes`] for why nobody can be stopped in its midst. While one is heard to do it, the others leave it to
-//! that one. Whoever follows the log hears of it after the commit.
+//! because it was stopped or killed, another one numbers when it looks next: after [`LOOK_AGAIN_AFTER`] and a pause at the
+//! latest. One at a time does it; see [`sql::number_changes`] for why nobody can be stopped in its midst. While one is heard
+//! to do it, the others leave it to that one. Whoever follows the log hears of it after the commit.
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
